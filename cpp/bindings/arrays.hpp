@@ -1,0 +1,201 @@
+// From NumPy arrays to the contract's views. Judges memory only: what would read or write outside of an array, or
+// overlap, is refused; what the numbers mean is judged in Python.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fastrnn/layer.h"
+
+namespace fastrnn::bindings {
+
+namespace py = pybind11;
+
+using OptionalArray = std::optional<py::array>;
+
+// Bytes that an array may touch, with its name, to refuse overlaps.
+class Overlaps {
+ public:
+  void read(const char* name, const py::array& array) { add(name, array, false); }
+  void write(const char* name, const py::array& array) { add(name, array, true); }
+
+ private:
+  struct Span {
+    const char* name;
+    std::intptr_t begin, end;
+    bool written;
+  };
+
+  void add(const char* name, const py::array& array, bool written) {
+    if (array.size() == 0) return;
+    const auto start = reinterpret_cast<std::intptr_t>(array.data());
+    Span span{name, start, start + static_cast<std::intptr_t>(array.itemsize()), written};
+    for (py::ssize_t axis = 0; axis < array.ndim(); ++axis) {
+      const std::intptr_t reach = array.strides(axis) * (array.shape(axis) - 1);
+      (reach < 0 ? span.begin : span.end) += reach;
+    }
+    for (const Span& other : spans_) {
+      if ((written || other.written) && span.begin < other.end && other.begin < span.end)
+        throw py::value_error(std::string(name) + ": expected memory of its own, got memory shared with " + other.name);
+    }
+    spans_.push_back(span);
+  }
+
+  std::vector<Span> spans_;
+};
+
+inline std::string shape_text(const std::vector<py::ssize_t>& shape) {
+  std::string text = "(";
+  for (const py::ssize_t n : shape) text += std::to_string(n) + (shape.size() == 1 || &n != &shape.back() ? ", " : "");
+  return text + ")";
+}
+
+template <class T>
+bool has_type(const py::array& array) {
+  return array.dtype().equal(py::dtype::of<T>());
+}
+
+// Elements of type T in native byte order, aligned, the last axis side by side, of the given shape.
+template <class T>
+void require(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape) {
+  if (!has_type<T>(array)) {
+    throw py::type_error(std::string(name) + ": expected dtype " + std::string(py::str(py::dtype::of<T>())) +
+                         ", got " + std::string(py::str(array.dtype())));
+  }
+  const std::vector<py::ssize_t> got(array.shape(), array.shape() + array.ndim());
+  if (got != shape) {
+    throw py::value_error(std::string(name) + ": expected shape " + shape_text(shape) + ", got " + shape_text(got));
+  }
+  if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0)
+    throw py::value_error(std::string(name) + ": expected aligned elements, got an unaligned array");
+  for (py::ssize_t axis = 0; axis < array.ndim(); ++axis) {
+    if (array.strides(axis) % static_cast<py::ssize_t>(sizeof(T)) != 0)
+      throw py::value_error(std::string(name) + ": expected strides of whole elements, got others");
+  }
+  const py::ssize_t last = array.ndim() - 1;
+  if (array.size() > 0 && array.shape(last) > 1 && array.strides(last) != static_cast<py::ssize_t>(sizeof(T)))
+    throw py::value_error(std::string(name) + ": expected the elements of the last axis side by side, got a stride of " +
+                          std::to_string(array.strides(last)) + " bytes");
+}
+
+inline void require_writable(const char* name, const py::array& array) {
+  if (!array.writeable()) throw py::value_error(std::string(name) + ": expected a writable array, got a read-only one");
+}
+
+// A flat, contiguous array of at least `count` elements.
+template <class T>
+T* flat(const char* name, const py::array& array, std::size_t count, bool written) {
+  require<T>(name, array, {array.size()});
+  if (static_cast<std::size_t>(array.size()) < count) {
+    throw py::value_error(std::string(name) + ": expected at least " + std::to_string(count) + " elements, got " +
+                          std::to_string(array.size()));
+  }
+  if (written) require_writable(name, array);
+  return static_cast<T*>(const_cast<void*>(array.data()));
+}
+
+// As `flat`, at an address that the kernels can load whole registers from.
+template <class T>
+T* aligned(const char* name, const py::array& array, std::size_t count, bool written) {
+  T* data = flat<T>(name, array, count, written);
+  if (reinterpret_cast<std::uintptr_t>(data) % alignment != 0)
+    throw py::value_error(std::string(name) + ": expected an address aligned to " + std::to_string(alignment) + " bytes");
+  return data;
+}
+
+template <class T>
+std::ptrdiff_t stride(const py::array& array, py::ssize_t axis) {
+  return array.strides(axis) / static_cast<py::ssize_t>(sizeof(T));
+}
+
+// Views of what a call reads and writes; each registers its memory with `overlaps`.
+template <class T>
+class Views {
+ public:
+  Sequence<const T> read(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape) {
+    require<T>(name, array, shape);
+    overlaps_.read(name, array);
+    return {static_cast<const T*>(array.data()), stride<T>(array, 0), shape.size() > 2 ? stride<T>(array, 1) : 0};
+  }
+  Sequence<T> write(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape) {
+    require<T>(name, array, shape);
+    require_writable(name, array);
+    overlaps_.write(name, array);
+    return {static_cast<T*>(const_cast<void*>(array.data())), stride<T>(array, 0),
+            shape.size() > 2 ? stride<T>(array, 1) : 0};
+  }
+  Sequence<const T> read(const char* name, const OptionalArray& array, const std::vector<py::ssize_t>& shape) {
+    return array ? read(name, *array, shape) : Sequence<const T>{};
+  }
+  Sequence<T> write(const char* name, const OptionalArray& array, const std::vector<py::ssize_t>& shape) {
+    return array ? write(name, *array, shape) : Sequence<T>{};
+  }
+  // Weights and their gradients: contiguous.
+  const T* read_flat(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape) {
+    const Sequence<const T> view = read(name, array, shape);
+    require_contiguous(name, array);
+    return view.data;
+  }
+  T* write_flat(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape) {
+    const Sequence<T> view = write(name, array, shape);
+    require_contiguous(name, array);
+    return view.data;
+  }
+  const T* read_flat(const char* name, const OptionalArray& array, const std::vector<py::ssize_t>& shape) {
+    return array ? read_flat(name, *array, shape) : nullptr;
+  }
+  T* write_flat(const char* name, const OptionalArray& array, const std::vector<py::ssize_t>& shape) {
+    return array ? write_flat(name, *array, shape) : nullptr;
+  }
+  const T* panels(const char* name, const py::array& array, std::size_t count) {
+    overlaps_.read(name, array);
+    return aligned<T>(name, array, count, false);
+  }
+  template <class Element = std::uint8_t>
+  Element* scratch(const char* name, const py::array& array, std::size_t count) {
+    overlaps_.write(name, array);
+    return aligned<Element>(name, array, count, true);
+  }
+  const std::int64_t* lengths(const OptionalArray& array, py::ssize_t batch, py::ssize_t steps) {
+    if (!array) return nullptr;
+    require<std::int64_t>("lengths", *array, {batch});
+    overlaps_.read("lengths", *array);
+    const auto* values = static_cast<const std::int64_t*>(array->data());
+    for (py::ssize_t n = 0; n < batch; ++n) {
+      if (values[n] < 0 || values[n] > steps)
+        throw py::value_error("lengths[" + std::to_string(n) + "]: expected 0..T = 0.." + std::to_string(steps) +
+                              ", got " + std::to_string(values[n]));
+    }
+    return values;
+  }
+
+ private:
+  static void require_contiguous(const char* name, const py::array& array) {
+    if (!(array.flags() & py::array::c_style))
+      throw py::value_error(std::string(name) + ": expected a C-contiguous array, got another layout");
+  }
+
+  Overlaps overlaps_;
+};
+
+template <class T>
+Matrix<T> matrix(const Sequence<T>& view) {
+  return {view.data, view.batch_stride};
+}
+
+// Calls visit(T{}) for the scalar type of `array`.
+template <class Visit>
+auto with_scalar(const char* name, const py::array& array, Visit&& visit) {
+  if (has_type<float>(array)) return visit(float{});
+  if (has_type<double>(array)) return visit(double{});
+  throw py::type_error(std::string(name) + ": expected dtype float32 or float64, got " +
+                       std::string(py::str(array.dtype())));
+}
+
+}  // namespace fastrnn::bindings

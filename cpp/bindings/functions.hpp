@@ -1,0 +1,11 @@
+// What each file of this folder adds to the module.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace fastrnn::bindings {
+
+void add_layer_functions(pybind11::module_& module);
+void add_linear_functions(pybind11::module_& module);
+
+}  // namespace fastrnn::bindings

@@ -1,0 +1,192 @@
+// The recurrent layer's functions over arrays.
+#include "arrays.hpp"
+#include "functions.hpp"
+
+namespace fastrnn::bindings {
+namespace {
+
+using Size = py::ssize_t;
+
+constexpr int gates_of(Cell cell) {
+  return cell == Cell::lstm ? 4 : cell == Cell::gru || cell == Cell::gru_reset_before ? 3 : 1;
+}
+
+Cell cell_of(const std::string& name) {
+  if (name == "lstm") return Cell::lstm;
+  if (name == "gru") return Cell::gru;
+  if (name == "gru_reset_before") return Cell::gru_reset_before;
+  if (name == "rnn_tanh") return Cell::rnn_tanh;
+  if (name == "rnn_relu") return Cell::rnn_relu;
+  throw py::value_error("cell: expected lstm, gru, gru_reset_before, rnn_tanh or rnn_relu, got " + name);
+}
+
+Pass pass_of(const std::string& name) {
+  if (name == "forward") return Pass::forward;
+  if (name == "backward") return Pass::backward;
+  throw py::value_error("pass_name: expected forward or backward, got " + name);
+}
+
+LayerSize layer_size(const std::string& cell, Size batch, Size steps, Size input_size, Size hidden_size) {
+  if (batch < 0) throw py::value_error("batch: expected at least 0, got " + std::to_string(batch));
+  if (steps < 0) throw py::value_error("steps: expected at least 0, got " + std::to_string(steps));
+  if (input_size < 1) throw py::value_error("input_size: expected at least 1, got " + std::to_string(input_size));
+  if (hidden_size < 1) throw py::value_error("hidden_size: expected at least 1, got " + std::to_string(hidden_size));
+  return {cell_of(cell), batch, steps, input_size, hidden_size};
+}
+
+// N and T of x; its other checks follow with the rest.
+std::pair<Size, Size> batch_and_steps(const char* name, const py::array& x) {
+  if (x.ndim() != 3) {
+    throw py::value_error(std::string(name) + ": expected 3 axes (N, T, features), got " + std::to_string(x.ndim()));
+  }
+  return {x.shape(0), x.shape(1)};
+}
+
+void require_cell_state(Cell cell, const char* name, const OptionalArray& array, bool needed) {
+  if (cell != Cell::lstm && array) throw py::value_error(std::string(name) + ": expected None, this cell has no c");
+  if (cell == Cell::lstm && needed && !array)
+    throw py::value_error(std::string(name) + ": expected an array, got None");
+}
+
+template <class Visit>
+auto with_itemsize(Size itemsize, Visit&& visit) {
+  if (itemsize == 4) return visit(float{});
+  if (itemsize == 8) return visit(double{});
+  throw py::value_error("itemsize: expected 4 or 8, got " + std::to_string(itemsize));
+}
+
+std::size_t panel_elements(const std::string& pass_name, const std::string& cell, Size input_size, Size hidden_size,
+                           Size itemsize) {
+  const LayerSize size = layer_size(cell, 0, 0, input_size, hidden_size);
+  return with_itemsize(itemsize, [&](auto zero) { return panel_size<decltype(zero)>(pass_of(pass_name), size); });
+}
+
+void pack(const std::string& pass_name, const std::string& cell, const py::array& weight_ih, const py::array& weight_hh,
+          const OptionalArray& bias_ih, const OptionalArray& bias_hh, const py::array& panels) {
+  with_scalar("weight_ih", weight_ih, [&](auto zero) {
+    using T = decltype(zero);
+    if (weight_ih.ndim() != 2 || weight_hh.ndim() != 2)
+      throw py::value_error("weight_ih, weight_hh: expected 2 axes each");
+    const LayerSize size = layer_size(cell, 0, 0, weight_ih.shape(1), weight_hh.shape(1));
+    const Size rows = gates_of(size.cell) * size.hidden_size;
+    Views<T> views;
+    const Weights<const T> weights{views.read_flat("weight_ih", weight_ih, {rows, Size(size.input_size)}),
+                                   views.read_flat("weight_hh", weight_hh, {rows, Size(size.hidden_size)}),
+                                   views.read_flat("bias_ih", bias_ih, {rows}),
+                                   views.read_flat("bias_hh", bias_hh, {rows})};
+    const Pass pass = pass_of(pass_name);
+    T* out = views.template scratch<T>("panels", panels, panel_size<T>(pass, size));
+    const py::gil_scoped_release release;
+    pack_panels<T>(pass, size, weights, out);
+  });
+}
+
+std::size_t tape_size(const std::string& cell, Size batch, Size steps, Size input_size, Size hidden_size,
+                      const OptionalArray& lengths, Size itemsize) {
+  const LayerSize size = layer_size(cell, batch, steps, input_size, hidden_size);
+  return with_itemsize(itemsize, [&](auto zero) {
+    using T = decltype(zero);
+    return tape_bytes<T>(size, Views<T>().lengths(lengths, batch, steps));
+  });
+}
+
+std::size_t workspace_size(const std::string& pass_name, bool with_tape, const std::string& cell, Size batch,
+                           Size steps, Size input_size, Size hidden_size, Size itemsize) {
+  const LayerSize size = layer_size(cell, batch, steps, input_size, hidden_size);
+  return with_itemsize(itemsize, [&](auto zero) {
+    using T = decltype(zero);
+    return pass_of(pass_name) == Pass::forward ? forward_workspace_bytes<T>(size, with_tape)
+                                               : backward_workspace_bytes<T>(size);
+  });
+}
+
+void run_forward(const std::string& cell, const py::array& panels, const py::array& x, const OptionalArray& h0,
+                 const OptionalArray& c0, const OptionalArray& lengths, bool reverse, int threads, const py::array& y,
+                 const py::array& h_n, const OptionalArray& c_n, const OptionalArray& tape,
+                 const py::array& workspace) {
+  with_scalar("panels", panels, [&](auto zero) {
+    using T = decltype(zero);
+    const auto [N, S] = batch_and_steps("x", x);
+    batch_and_steps("y", y);
+    const Size I = x.shape(2), H = y.shape(2);
+    const LayerSize size = layer_size(cell, N, S, I, H);
+    require_cell_state(size.cell, "c0", c0, false);
+    require_cell_state(size.cell, "c_n", c_n, true);
+    Views<T> views;
+    const std::int64_t* valid = views.lengths(lengths, N, S);
+    const ForwardArguments<T> arguments{
+        size,
+        {valid, reverse, threads},
+        views.panels("panels", panels, panel_size<T>(Pass::forward, size)),
+        views.read("x", x, {N, S, I}),
+        matrix(views.read("h0", h0, {N, H})),
+        matrix(views.read("c0", c0, {N, H})),
+        views.write("y", y, {N, S, H}),
+        matrix(views.write("h_n", h_n, {N, H})),
+        matrix(views.write("c_n", c_n, {N, H})),
+        tape ? views.scratch("tape", *tape, tape_bytes<T>(size, valid)) : nullptr,
+        views.scratch("workspace", workspace, forward_workspace_bytes<T>(size, tape.has_value()))};
+    const py::gil_scoped_release release;  // pure pointer code from here; the arrays are held by the caller
+    forward<T>(arguments);
+  });
+}
+
+void run_backward(const std::string& cell, const py::array& panels, const py::array& tape, const OptionalArray& dy,
+                  const OptionalArray& dh_n, const OptionalArray& dc_n, Size batch, Size steps,
+                  const OptionalArray& lengths, bool reverse, int threads, const OptionalArray& dx, bool add_to_dx,
+                  const py::array& dh0, const OptionalArray& dc0, const py::array& dweight_ih,
+                  const py::array& dweight_hh, const OptionalArray& dbias_ih, const OptionalArray& dbias_hh,
+                  const py::array& workspace) {
+  with_scalar("panels", panels, [&](auto zero) {
+    using T = decltype(zero);
+    if (dweight_ih.ndim() != 2 || dweight_hh.ndim() != 2)
+      throw py::value_error("dweight_ih, dweight_hh: expected 2 axes each");
+    const Size I = dweight_ih.shape(1), H = dweight_hh.shape(1);
+    const LayerSize size = layer_size(cell, batch, steps, I, H);
+    require_cell_state(size.cell, "dc_n", dc_n, false);
+    require_cell_state(size.cell, "dc0", dc0, true);
+    const Size rows = gates_of(size.cell) * H;
+    Views<T> views;
+    const std::int64_t* valid = views.lengths(lengths, batch, steps);
+    const BackwardArguments<T> arguments{
+        size,
+        {valid, reverse, threads},
+        views.panels("panels", panels, panel_size<T>(Pass::backward, size)),
+        views.scratch("tape", tape, tape_bytes<T>(size, valid)),
+        views.read("dy", dy, {batch, steps, H}),
+        matrix(views.read("dh_n", dh_n, {batch, H})),
+        matrix(views.read("dc_n", dc_n, {batch, H})),
+        views.write("dx", dx, {batch, steps, I}),
+        add_to_dx,
+        matrix(views.write("dh0", dh0, {batch, H})),
+        matrix(views.write("dc0", dc0, {batch, H})),
+        {views.write_flat("dweight_ih", dweight_ih, {rows, I}), views.write_flat("dweight_hh", dweight_hh, {rows, H}),
+         views.write_flat("dbias_ih", dbias_ih, {rows}), views.write_flat("dbias_hh", dbias_hh, {rows})},
+        views.scratch("workspace", workspace, backward_workspace_bytes<T>(size))};
+    const py::gil_scoped_release release;
+    backward<T>(arguments);
+  });
+}
+
+}  // namespace
+
+void add_layer_functions(py::module_& module) {
+  using py::arg;
+  module.def("panel_size", &panel_elements, arg("pass_name"), arg("cell"), arg("input_size"), arg("hidden_size"),
+             arg("itemsize"), "Elements of the panels of one pass.");
+  module.def("pack", &pack, arg("pass_name"), arg("cell"), arg("weight_ih"), arg("weight_hh"), arg("bias_ih"),
+             arg("bias_hh"), arg("panels"), "Pack weights into panels for one pass.");
+  module.def("tape_size", &tape_size, arg("cell"), arg("batch"), arg("steps"), arg("input_size"), arg("hidden_size"),
+             arg("lengths"), arg("itemsize"), "Bytes of a tape.");
+  module.def("workspace_size", &workspace_size, arg("pass_name"), arg("with_tape"), arg("cell"), arg("batch"),
+             arg("steps"), arg("input_size"), arg("hidden_size"), arg("itemsize"), "Bytes of a workspace.");
+  module.def("forward", &run_forward, arg("cell"), arg("panels"), arg("x"), arg("h0"), arg("c0"), arg("lengths"),
+             arg("reverse"), arg("threads"), arg("y"), arg("h_n"), arg("c_n"), arg("tape"), arg("workspace"),
+             "Run a sequence; fill the tape where one is given.");
+  module.def("backward", &run_backward, arg("cell"), arg("panels"), arg("tape"), arg("dy"), arg("dh_n"), arg("dc_n"),
+             arg("batch"), arg("steps"), arg("lengths"), arg("reverse"), arg("threads"), arg("dx"), arg("add_to_dx"),
+             arg("dh0"), arg("dc0"), arg("dweight_ih"), arg("dweight_hh"), arg("dbias_ih"), arg("dbias_hh"),
+             arg("workspace"), "Back-propagate through a sequence; use up the tape.");
+}
+
+}  // namespace fastrnn::bindings

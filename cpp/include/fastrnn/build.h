@@ -1,0 +1,18 @@
+// How the kernels were compiled.
+#pragma once
+
+namespace fastrnn {
+
+struct BuildInfo {
+  const char* version;          // of fastrnn
+  const char* instruction_set;  // base, v3, v4
+  const char* compiler;
+  const char* eigen;
+  int float32_lanes;  // numbers in a vector register
+  int float64_lanes;
+  bool fused_multiply_add;
+};
+
+BuildInfo build_info() noexcept;
+
+}  // namespace fastrnn

@@ -1,0 +1,127 @@
+// The contract of fastrnn's kernels: one recurrent layer, one direction, forward and backward through time.
+//
+// Symbols: T steps, N batch rows, I input_size, H hidden_size, G gates of the cell (LSTM 4: i f g o; GRU 3: r z n;
+// RNN 1). All functions are thread-safe, keep no state, never throw and allocate nothing; the caller owns every array.
+// Panels, tapes and workspaces are aligned to `alignment` bytes; nothing else needs to be. No two arrays that a
+// function writes may overlap each other or any array that it reads. Sizes are not checked here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fastrnn {
+
+inline constexpr std::size_t alignment = 64;
+
+enum class Cell {
+  rnn_tanh,
+  rnn_relu,
+  lstm,
+  gru,               // reset gate after the recurrent product (cuDNN, PyTorch)
+  gru_reset_before,  // reset gate before it (Cho et al. 2014)
+};
+
+struct LayerSize {
+  Cell cell;
+  std::int64_t batch;        // N >= 0
+  std::int64_t steps;        // T >= 0
+  std::int64_t input_size;   // I >= 1
+  std::int64_t hidden_size;  // H >= 1
+};
+
+// An array (N, T, F) or (T, N, F), whichever the strides say (in elements); features lie side by side.
+template <class T>
+struct Sequence {
+  T* data;
+  std::ptrdiff_t batch_stride;
+  std::ptrdiff_t step_stride;
+};
+
+// An array (N, F); features lie side by side. Stride in elements.
+template <class T>
+struct Matrix {
+  T* data;
+  std::ptrdiff_t batch_stride;
+};
+
+// Public weights, each row-major and contiguous. Biases may be null.
+template <class T>
+struct Weights {
+  T* weight_ih;  // (G * H, I)
+  T* weight_hh;  // (G * H, H)
+  T* bias_ih;    // (G * H)
+  T* bias_hh;    // (G * H)
+};
+
+// What forward and backward share about time.
+struct Timing {
+  // (N) valid steps of each row, 0..T, or null where all are T. Outputs and gradients at other steps are zero, their
+  // inputs are not read; a row's final state is that after its last valid step (its initial state where it has none).
+  const std::int64_t* lengths;
+  // Each row runs from its last valid step to step 0; outputs stay aligned with inputs.
+  bool reverse;
+  // Upper bound for the threads used; results do not depend on it.
+  int threads;
+};
+
+// ---- panels: weights packed for the kernels ----
+
+enum class Pass { forward, backward };
+
+// Elements of the panels of one pass.
+template <class T>
+std::size_t panel_size(Pass pass, const LayerSize& size) noexcept;  // uses cell, input_size, hidden_size
+
+// Packs the weights for one pass; to be done again after they change. `panels` has panel_size elements.
+template <class T>
+void pack_panels(Pass pass, const LayerSize& size, const Weights<const T>& weights, T* panels) noexcept;
+
+// ---- forward ----
+
+template <class T>
+struct ForwardArguments {
+  LayerSize size;
+  Timing timing;
+  const T* panels;      // of Pass::forward
+  Sequence<const T> x;  // (N, T, I)
+  Matrix<const T> h0;   // (N, H) or null: zero
+  Matrix<const T> c0;   // (N, H) or null: zero; LSTM only
+  Sequence<T> y;        // (N, T, H), written everywhere
+  Matrix<T> h_n;        // (N, H)
+  Matrix<T> c_n;        // (N, H); LSTM only
+  void* tape;           // tape_bytes: filled for one backward call; or null: nothing is kept
+  void* workspace;      // forward_workspace_bytes; content is of no use afterwards
+};
+
+template <class T>
+std::size_t tape_bytes(const LayerSize& size, const std::int64_t* lengths) noexcept;
+template <class T>
+std::size_t forward_workspace_bytes(const LayerSize& size, bool with_tape) noexcept;
+template <class T>
+void forward(const ForwardArguments<T>& arguments) noexcept;
+
+// ---- back-propagation through time ----
+
+template <class T>
+struct BackwardArguments {
+  LayerSize size;         // as in the forward call
+  Timing timing;          // as in the forward call (threads may differ)
+  const T* panels;        // of Pass::backward, packed from the weights of the forward call
+  void* tape;             // of the forward call; used up
+  Sequence<const T> dy;   // (N, T, H) or null: zero; not read at invalid steps
+  Matrix<const T> dh_n;   // (N, H) or null: zero
+  Matrix<const T> dc_n;   // (N, H) or null: zero; LSTM only
+  Sequence<T> dx;         // (N, T, I) or null: not wanted
+  bool add_to_dx;         // dx += instead of dx =
+  Matrix<T> dh0;          // (N, H)
+  Matrix<T> dc0;          // (N, H); LSTM only
+  Weights<T> dweights;    // gradients are added to what is there; bias gradients may be null
+  void* workspace;        // backward_workspace_bytes; content is of no use afterwards
+};
+
+template <class T>
+std::size_t backward_workspace_bytes(const LayerSize& size) noexcept;
+template <class T>
+void backward(const BackwardArguments<T>& arguments) noexcept;
+
+}  // namespace fastrnn

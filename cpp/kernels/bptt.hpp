@@ -1,0 +1,155 @@
+// Back-propagation through time (Werbos 1990) of a sequence. The recurrence runs chunk by chunk from the last step to
+// the first; after each chunk the products that need no recurrence (dx and the weight gradients) are taken over all
+// its rows at once, while they are in cache.
+#pragma once
+
+#include "sequence.hpp"
+
+namespace fastrnn {
+
+template <class Cell, class T>
+struct Backward {
+  struct Memory {
+    LayerDimensions size;
+    Arena arena, tape_arena;
+    Schedule schedule;
+    Storage<Cell, T> storage;
+    Index most_rows;  // of a chunk
+    T* dh;
+    T* dc;
+    T* dreset_hidden;
+    T* reset_hidden;  // of a chunk
+    T* dx;            // of a chunk
+    T* gradient_panels;
+
+    Memory(const LayerSize& layer, const Timing& timing, void* workspace, void* tape, Index tape_rows)
+        : size{layer.input_size, layer.hidden_size},
+          arena(workspace),
+          tape_arena(tape),
+          schedule(arena, layer.batch, layer.steps, timing.lengths, timing.reverse, true),
+          storage(tape_arena, size, tape_rows, true),
+          most_rows(odd(std::max<Index>(chunk_rows, layer.batch))) {
+      const Index units = lane_blocks<T>(size.hidden_size) * lane_width<T>;
+      dh = arena.take<T>(layer.batch * units);
+      dc = arena.take<T>(Cell::has_cell_state ? layer.batch * units : 0);
+      dreset_hidden = arena.take<T>(reset_hidden_size<Cell, T>(size, layer.batch));
+      reset_hidden = arena.take<T>(reset_hidden_size<Cell, T>(size, most_rows));
+      dx = arena.take<T>(most_rows * lane_blocks<T>(size.input_size) * lane_width<T>);
+      gradient_panels = arena.take<T>(PanelLayout<Cell, T>{size}.forward_size());
+    }
+
+    // The part of a slot's rows that lies in this chunk's own buffers.
+    static Slot local(const Slot& slot) { return {0, slot.stride, slot.offset}; }
+    Blocked<T> reset_hidden_at(const Slot& slot) const {
+      if constexpr (!has_reset_hidden<Cell>) return {};
+      return view(reset_hidden, lane_blocks<T>(size.hidden_size), 1, local(slot));
+    }
+    Blocked<T> dx_at(const Slot& slot) const { return view(dx, lane_blocks<T>(size.input_size), 1, local(slot)); }
+  };
+
+  static std::size_t workspace_bytes(const LayerSize& size) { return Memory(size, {}, nullptr, nullptr, 0).arena.used(); }
+
+  static void run(const BackwardArguments<T>& a) {
+    const Index rows = Schedule::kept_rows(a.size.batch, a.size.steps, a.timing.lengths);
+    const Memory memory(a.size, a.timing, a.workspace, a.tape, rows);
+    const Schedule& schedule = memory.schedule;
+    const LayerDimensions size = memory.size;
+    const Range all{0, a.size.batch};
+    const GradientViews<T> d{plain_view(memory.dh, a.size.batch), plain_view(memory.dc, a.size.batch),
+                             plain_view(memory.dreset_hidden, a.size.batch)};
+    start(a.dh_n, d.dh, all, size, schedule.order());
+    if (Cell::has_cell_state) start(a.dc_n, d.dc, all, size, schedule.order());
+    std::fill_n(memory.gradient_panels, PanelLayout<Cell, T>{size}.forward_size(), T(0));
+
+    for (Index i = schedule.chunk_count(); i-- > 0;) {
+      const Chunk& chunk = schedule.chunk(i);
+      const Index end_step = std::min(chunk.end_step, schedule.steps());  // the last slot has no step
+      if (end_step > chunk.first_step) run_chunk(a, memory, d, {chunk.first_step, end_step});
+    }
+
+    scatter(constant(d.dh), all, size.hidden_size, rows_of(a.dh0, schedule.order()));
+    if (Cell::has_cell_state) scatter(constant(d.dc), all, size.hidden_size, rows_of(a.dc0, schedule.order()));
+    add_gradients<Cell, T>(size, memory.gradient_panels,
+                           {a.dweights.weight_ih, a.dweights.weight_hh, a.dweights.bias_ih, a.dweights.bias_hh});
+    if (a.dx.data && !a.add_to_dx) clear_padding(a.dx, a.size, a.timing.lengths, size.input_size);
+  }
+
+ private:
+  static void start(const Matrix<const T>& final_gradient, Blocked<T> d, Range rows, LayerDimensions size,
+                    const Index* order) {
+    if (final_gradient.data)
+      gather(rows_of(final_gradient, order), rows, size.hidden_size, d);
+    else
+      clear(d, rows, lane_blocks<T>(size.hidden_size));
+  }
+
+  static void run_chunk(const BackwardArguments<T>& a, const Memory& memory, const GradientViews<T>& d, Range steps) {
+    const Schedule& schedule = memory.schedule;
+    const LayerDimensions size = memory.size;
+    const PanelLayout<Cell, T> layout{size};
+    const Slot first = schedule.slot(steps.begin), last = schedule.slot(steps.end - 1);
+    const Index rows = last.offset + schedule.slot_rows(steps.end - 1);
+    const double cost = row_cost<Cell>(size) * static_cast<double>(rows);
+
+    const Index row_parts = useful_threads(a.timing.threads, cost, a.size.batch);
+    parallel_for(row_parts, [&](Index part) { run_steps(a, memory, d, steps, schedule.part(row_parts, part)); });
+
+    const Blocked<const T> x = constant(memory.storage.x_at(first)), h = constant(memory.storage.h_at(first)),
+                           reset_hidden = constant(memory.reset_hidden_at(first)),
+                           gates = constant(memory.storage.gates_at(first));
+    const Index unit_parts = useful_threads(a.timing.threads, cost, layout.units());
+    parallel_for(unit_parts, [&](Index part) {
+      for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
+        const Source source = Cell::sections[s].source;
+        multiply_gradient<Cell, T>(layout, s,
+                                   source == Source::input    ? x
+                                   : source == Source::hidden ? h
+                                                              : reset_hidden,
+                                   gates, rows, unit_parts, part, memory.gradient_panels);
+      }
+      sum_bias_gradient<Cell, T>(layout, gates, rows, unit_parts, part, memory.gradient_panels);
+    });
+
+    if (!a.dx.data) return;
+    const Index dx_parts = useful_threads(a.timing.threads, cost, rows);
+    parallel_for(dx_parts, [&](Index part) {
+      const Range share{rows * part / dx_parts, rows * (part + 1) / dx_parts};
+      multiply_backward<Cell, T>(layout, 0, a.panels, gates, share, false,
+                                 memory.dx_at(first));
+    });
+    for (Index step = steps.begin; step < steps.end; ++step) {
+      const Rows<T> target = rows_at(a.dx, schedule.time(step), schedule.order());
+      const Blocked<const T> dx = constant(memory.dx_at(schedule.slot(step)));
+      if (a.add_to_dx)
+        scatter_add(dx, {0, schedule.active(step)}, size.input_size, target);
+      else
+        scatter(dx, {0, schedule.active(step)}, size.input_size, target);
+    }
+  }
+
+  // The recurrence over a chunk's steps for some of the rows.
+  static void run_steps(const BackwardArguments<T>& a, const Memory& memory, const GradientViews<T>& d, Range steps,
+                        Range part) {
+    const Schedule& schedule = memory.schedule;
+    const LayerDimensions size = memory.size;
+    for (Index step = steps.end; step-- > steps.begin;) {
+      const Index active = schedule.active(step);
+      const Range running{part.begin, std::min(part.end, active)};
+      const Slot slot = schedule.slot(step);
+      const StepViews<T> views = memory.storage.step(slot, schedule.slot(step + 1), memory.reset_hidden_at(slot));
+      if (running.begin < running.end) {
+        if (a.dy.data)
+          gather_add(rows_at(a.dy, schedule.time(step), schedule.order()), running, size.hidden_size, d.dh);
+        Step<Cell, T>::backward(size, a.panels, views, d, running);
+      }
+      // Rows that ended with the step before lie in this slot too; they take no part in the merged products.
+      const Range ended{std::max(part.begin, active), std::min(part.end, schedule.slot_rows(step))};
+      clear(views.gates, ended, lane_blocks<T>(size.hidden_size));
+      clear(views.x, ended, lane_blocks<T>(size.input_size));
+      clear(views.h_prev, ended, lane_blocks<T>(size.hidden_size));
+      if constexpr (has_reset_hidden<Cell>) clear(views.reset_hidden, ended, lane_blocks<T>(size.hidden_size));
+    }
+  }
+};
+
+}  // namespace fastrnn

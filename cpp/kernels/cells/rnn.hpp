@@ -1,0 +1,45 @@
+// The vanilla recurrent cell (Elman 1990): h = f(W_ih x + b_ih + W_hh h_prev + b_hh), f = tanh or relu.
+#pragma once
+
+#include "../activations.hpp"
+#include "cell.hpp"
+
+namespace fastrnn {
+
+struct RnnTable {
+  static constexpr int blocks = 1;
+  static constexpr int gates = 1;
+  static constexpr bool has_cell_state = false;
+  static constexpr std::array<Section, 2> sections = {
+      {{Source::input, 0, 1, {0}}, {Source::hidden, 0, 1, {0}}}};
+};
+
+struct RnnTanh : RnnTable {
+  template <class V>
+  static FASTRNN_INLINE void forward(std::array<V, 1>& a, State<V>& state) {
+    a[0] = hyperbolic_tangent(a[0]);
+    state.h = a[0];
+  }
+
+  template <class V>
+  static FASTRNN_INLINE void backward(std::array<V, 1>& a, BackwardState<V>& state) {
+    a[0] = state.dh * tanh_derivative(a[0]);
+    state.dh = V(scalar_of<V>(0));
+  }
+};
+
+struct RnnRelu : RnnTable {
+  template <class V>
+  static FASTRNN_INLINE void forward(std::array<V, 1>& a, State<V>& state) {
+    a[0] = rectifier(a[0]);
+    state.h = a[0];
+  }
+
+  template <class V>
+  static FASTRNN_INLINE void backward(std::array<V, 1>& a, BackwardState<V>& state) {
+    a[0] = rectifier_backward(a[0], state.dh);
+    state.dh = V(scalar_of<V>(0));
+  }
+};
+
+}  // namespace fastrnn

@@ -1,0 +1,191 @@
+// Panels: the weights in the order in which tiles read them. The only file that knows block order.
+//
+// A section (one product of a cell) has, for U blocks of units, W blocks each, and k = 0..K-1 numbers of its source:
+//   forward panel     by groups of unit blocks: [k][unit block of the group][W][lane]; a group is one unit block, or up
+//                     to four where W = 1, so that a tile always has several packets
+//   backward panel    by groups of up to four column blocks of the source: [unit block][W][lane][column block][lane]
+//   gradient panel    laid out as the forward panel
+// Biases: [unit block][block][lane], the sum of what the public biases add to a block.
+#pragma once
+
+#include <algorithm>
+
+#include "cells/cell.hpp"
+#include "tile.hpp"
+
+namespace fastrnn {
+
+// The public weights of one layer and direction, each row-major; biases may be null.
+template <class T>
+struct WeightRows {
+  T* weight_ih;  // (gates * H, I)
+  T* weight_hh;  // (gates * H, H)
+  T* bias_ih;    // (gates * H) or null
+  T* bias_hh;    // (gates * H) or null
+};
+
+struct LayerDimensions {
+  Index input_size;
+  Index hidden_size;
+
+  Index of(Source source) const { return source == Source::input ? input_size : hidden_size; }
+};
+
+// Calls visit(first unit block, unit blocks) for each group of a section's forward panel.
+template <class T, class Visit>
+FASTRNN_INLINE void for_each_group(const Section& section, Index hidden_size, Visit&& visit) {
+  for_each_part({0, lane_blocks<T>(hidden_size)}, section.blocks == 1 ? group_blocks : 1, visit);
+}
+
+// Where the parts of a panel lie, in elements.
+template <class Cell, class T>
+struct PanelLayout {
+  LayerDimensions size;
+
+  Index units() const { return lane_blocks<T>(size.hidden_size); }
+  Index bias_size() const { return units() * Cell::blocks * lane_width<T>; }
+
+  // Forward and gradient panels: biases, then the sections.
+  Index forward_section(int section) const {
+    Index offset = bias_size();
+    for (int s = 0; s < section; ++s) offset += forward_block(s) * units();
+    return offset;
+  }
+  Index forward_block(int section) const {  // of one unit block
+    const Section& s = Cell::sections[section];
+    return size.of(s.source) * s.blocks * lane_width<T>;
+  }
+  Index forward_size() const { return forward_section(static_cast<int>(Cell::sections.size())); }
+
+  Index backward_section(int section) const {
+    Index offset = 0;
+    for (int s = 0; s < section; ++s)
+      offset += backward_column(s) * lane_blocks<T>(size.of(Cell::sections[s].source));
+    return offset;
+  }
+  Index backward_column(int section) const {  // of one column block
+    return units() * Cell::sections[section].blocks * lane_width<T> * lane_width<T>;
+  }
+  Index backward_size() const { return backward_section(static_cast<int>(Cell::sections.size())); }
+};
+
+namespace detail {
+
+// The public matrix of a section, and its row where unit block `unit` of gate `gate` begins.
+template <class T>
+T* section_rows(const WeightRows<T>& weights, const Section& section, LayerDimensions size, int gate, Index unit) {
+  T* matrix = section.source == Source::input ? weights.weight_ih : weights.weight_hh;
+  return matrix + (gate * size.hidden_size + unit * lane_width<T>) * size.of(section.source);
+}
+
+// Calls visit(public rows of the unit block, valid units, panel packet at k = 0, distance from k to k + 1) for each
+// packet column of a section's forward panel.
+template <class Cell, class T, class Weight, class Panel, class Visit>
+void for_each_packet_column(const PanelLayout<Cell, T>& layout, int index, const WeightRows<Weight>& weights,
+                            Panel* panels, Visit&& visit) {
+  const Section& section = Cell::sections[index];
+  const Index hidden_size = layout.size.hidden_size;
+  Panel* base = panels + layout.forward_section(index);
+  for_each_group<T>(section, hidden_size, [&](Index first, Index count) {
+    Panel* panel = base + first * layout.forward_block(index);
+    const Index step = count * section.blocks * lane_width<T>;
+    for (Index u = 0; u < count; ++u) {
+      for (int b = 0; b < section.blocks; ++b) {
+        const Index unit = first + u;
+        visit(section_rows(weights, section, layout.size, section.gates[b], unit),
+              std::min(lane_width<T>, hidden_size - unit * lane_width<T>),
+              panel + (u * section.blocks + b) * lane_width<T>, step);
+      }
+    }
+  });
+}
+
+}  // namespace detail
+
+template <class Cell, class T>
+void pack_forward(LayerDimensions size, const WeightRows<const T>& weights, T* panels) {
+  constexpr Index width = lane_width<T>;
+  const PanelLayout<Cell, T> layout{size};
+  std::fill_n(panels, layout.bias_size(), T(0));
+  for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
+    const Section& section = Cell::sections[s];
+    const T* bias = section.source == Source::input ? weights.bias_ih : weights.bias_hh;
+    for (int b = 0; bias && b < section.blocks; ++b) {
+      for (Index unit = 0; unit < size.hidden_size; ++unit) {
+        panels[((unit / width) * Cell::blocks + section.first + b) * width + unit % width] +=
+            bias[section.gates[b] * size.hidden_size + unit];
+      }
+    }
+    const Index columns = size.of(section.source);
+    detail::for_each_packet_column(
+        layout, s, weights, panels, [&](const T* rows, Index units, T* packet, Index step) {
+          Index k = 0;
+          if (units == width) {
+            for (; k + width <= columns; k += width) transpose_square(rows + k, columns, packet + k * step, step);
+          }
+          for (; k < columns; ++k) {
+            for (Index lane = 0; lane < width; ++lane)
+              packet[k * step + lane] = lane < units ? rows[lane * columns + k] : T(0);
+          }
+        });
+  }
+}
+
+// Adds a gradient panel to the public gradients.
+template <class Cell, class T>
+void add_gradients(LayerDimensions size, const T* panels, const WeightRows<T>& gradients) {
+  constexpr Index width = lane_width<T>;
+  const PanelLayout<Cell, T> layout{size};
+  alignas(64) T square[width * width];
+  for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
+    const Section& section = Cell::sections[s];
+    T* bias = section.source == Source::input ? gradients.bias_ih : gradients.bias_hh;
+    for (int b = 0; bias && b < section.blocks; ++b) {
+      for (Index unit = 0; unit < size.hidden_size; ++unit) {
+        bias[section.gates[b] * size.hidden_size + unit] +=
+            panels[((unit / width) * Cell::blocks + section.first + b) * width + unit % width];
+      }
+    }
+    const Index columns = size.of(section.source);
+    detail::for_each_packet_column(
+        layout, s, gradients, panels, [&](T* rows, Index units, const T* packet, Index step) {
+          Index k = 0;
+          for (; k + width <= columns; k += width) {
+            transpose_square(packet + k * step, step, square, width);
+            for (Index lane = 0; lane < units; ++lane) {
+              T* to = rows + lane * columns + k;
+              store_unaligned(to, load_unaligned(to) + load(square + lane * width));
+            }
+          }
+          for (; k < columns; ++k) {
+            for (Index lane = 0; lane < units; ++lane) rows[lane * columns + k] += packet[k * step + lane];
+          }
+        });
+  }
+}
+
+template <class Cell, class T>
+void pack_backward(LayerDimensions size, const WeightRows<const T>& weights, T* panels) {
+  constexpr Index width = lane_width<T>;
+  const PanelLayout<Cell, T> layout{size};
+  for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
+    const Section& section = Cell::sections[s];
+    const Index columns = size.of(section.source);
+    for_each_part({0, lane_blocks<T>(columns)}, group_blocks, [&](Index first, Index count) {
+      T* row = panels + layout.backward_section(s) + first * layout.backward_column(s);
+      const Index valid = std::min(count * width, columns - first * width);
+      for (Index unit = 0; unit < layout.units(); ++unit) {
+        for (int b = 0; b < section.blocks; ++b) {
+          const T* from = detail::section_rows(weights, section, size, section.gates[b], unit) + first * width;
+          for (Index lane = 0; lane < width; ++lane, row += count * width) {
+            const Index copied = unit * width + lane < size.hidden_size ? valid : 0;
+            std::copy_n(from + lane * columns, copied, row);
+            std::fill(row + copied, row + count * width, T(0));
+          }
+        }
+      }
+    });
+  }
+}
+
+}  // namespace fastrnn

@@ -1,0 +1,138 @@
+// The register tile: a few rows times one panel of weights, with all sums in registers. The order of every summation
+// in this library is fixed here: the start value, then the first product's k = 0, 1, ..., then the second's.
+#pragma once
+
+#include "blocked.hpp"
+
+namespace fastrnn {
+
+// One product of a tile: sums[m][p] += sum over k of  a(m, k) * panel(k, p).
+template <class T>
+struct Product {
+  const T* a = nullptr;  // a(m, k) is at a + m * row_stride + (k / block) * block_stride + (k % block) * step_stride
+  Index row_stride = 0;
+  Index step_stride = 0;
+  Index block_stride = 0;
+  Index block = 1;  // steps in a block
+  Index count = 0;  // steps in all
+  const T* panel = nullptr;  // panel(k, p), a whole register, is at panel + k * panel_step + p * packet_stride
+  Index panel_step = 0;
+  Index packet_stride = lane_width<T>;
+};
+
+// Where sums start from and where they go: packet p of row m is at data + m * row_stride + p * packet_stride.
+template <class T>
+struct Sums {
+  T* data = nullptr;
+  Index row_stride = 0;
+  Index packet_stride = lane_width<T>;
+};
+
+// Which packets the two products add to: the first to [0, first), the second to [offset, offset + second).
+template <int packets_, int first_, int offset_ = 0, int second_ = 0>
+struct TileShape {
+  static constexpr int packets = packets_;
+  static constexpr int first = first_;
+  static constexpr int offset = offset_;
+  static constexpr int second = second_;
+};
+
+// Rows of the tallest tile. A step needs rows * packets sums, one register for a row's number and one or more for
+// weights. With 32 registers 6 x 4 is best (reference trial and bench/cpp); with 16, 3 x 4.
+constexpr Index tile_rows(int packets) {
+  if (vector_registers == 32) return packets >= 4 ? 6 : 8;
+  return packets >= 4 ? 3 : packets == 3 ? 4 : packets == 2 ? 6 : 8;
+}
+
+namespace detail {
+
+template <int rows, int packets, int offset, int width, bool adjacent, class T>
+FASTRNN_INLINE void accumulate(Lanes<T> (&sums)[rows][packets], const Product<T>& product) {
+  const T* panel = product.panel;
+  const Index packet_stride = adjacent ? lane_width<T> : product.packet_stride;
+  const T* block_start = product.a;
+  for (Index left = product.count; left > 0; left -= product.block, block_start += product.block_stride) {
+    const Index steps = left < product.block ? left : product.block;
+    const T* a = block_start;
+    for (Index k = 0; k < steps; ++k, a += product.step_stride, panel += product.panel_step) {
+      Lanes<T> weights[width];
+      unroll<width>([&](auto p) FASTRNN_LAMBDA { weights[p] = load(panel + p * packet_stride); });
+      unroll<rows>([&](auto m) FASTRNN_LAMBDA {
+        const Lanes<T> number = broadcast(a + m * product.row_stride);
+        unroll<width>([&](auto p) FASTRNN_LAMBDA {
+          sums[m][offset + p] = multiply_add(number, weights[p], sums[m][offset + p]);
+        });
+      });
+    }
+  }
+}
+
+template <class T, int rows, class Shape, bool adjacent>
+void tile(const Sums<const T>& start, const Product<T>& first, const Product<T>& second, const Sums<T>& result) {
+  Lanes<T> sums[rows][Shape::packets];
+  unroll<rows>([&](auto m) FASTRNN_LAMBDA {
+    unroll<Shape::packets>([&](auto p) FASTRNN_LAMBDA {
+      sums[m][p] = start.data ? load(start.data + m * start.row_stride + p * start.packet_stride) : Lanes<T>(T(0));
+    });
+  });
+  accumulate<rows, Shape::packets, 0, Shape::first, adjacent>(sums, first);
+  if constexpr (Shape::second > 0) {
+    accumulate<rows, Shape::packets, Shape::offset, Shape::second, adjacent>(sums, second);
+  }
+  unroll<rows>([&](auto m) FASTRNN_LAMBDA {
+    unroll<Shape::packets>([&](auto p) FASTRNN_LAMBDA {
+      store(result.data + m * result.row_stride + p * result.packet_stride, sums[m][p]);
+    });
+  });
+}
+
+template <class T, class Shape, bool adjacent, int... rows>
+void tile_of_rows(Index count, std::integer_sequence<int, rows...>, const Sums<const T>& start,
+                  const Product<T>& first, const Product<T>& second, const Sums<T>& result) {
+  using Tile = void (*)(const Sums<const T>&, const Product<T>&, const Product<T>&, const Sums<T>&);
+  static constexpr Tile tiles[] = {&tile<T, rows + 1, Shape, adjacent>...};
+  tiles[count - 1](start, first, second, result);
+}
+
+}  // namespace detail
+
+// result = start (zero where null) + first (+ second) for `rows` <= tile_rows rows.
+template <class Shape, bool adjacent = true, class T>
+FASTRNN_INLINE void multiply_tile(Index rows, const Sums<const T>& start, const Product<T>& first,
+                                  const Product<T>& second, const Sums<T>& result) {
+  detail::tile_of_rows<T, Shape, adjacent>(rows, std::make_integer_sequence<int, tile_rows(Shape::packets)>{}, start,
+                                           first, second, result);
+}
+
+// Cuts `rows` into parts of nearly equal size, at most `tallest`, and calls visit(first row, rows of the part):
+// 32 rows become 6 6 5 5 5 5 rather than 6 6 6 6 6 2, whose last tile would wait for its loads.
+template <class Visit>
+FASTRNN_INLINE void for_each_part(Range rows, Index tallest, Visit&& visit) {
+  const Index total = rows.end - rows.begin;
+  if (total <= 0) return;
+  const Index tiles = (total + tallest - 1) / tallest;
+  const Index height = total / tiles;
+  const Index taller = total % tiles;
+  Index row = rows.begin;
+  for (Index i = 0; i < tiles; ++i) {
+    const Index count = height + (i < taller ? 1 : 0);
+    visit(row, count);
+    row += count;
+  }
+}
+
+// Calls visit(constant) with the compile-time value of `count` in 1..4: column groups of a panel.
+template <class Visit>
+FASTRNN_INLINE void with_packets(Index count, Visit&& visit) {
+  switch (count) {
+    case 1: return visit(std::integral_constant<int, 1>{});
+    case 2: return visit(std::integral_constant<int, 2>{});
+    case 3: return visit(std::integral_constant<int, 3>{});
+    default: return visit(std::integral_constant<int, 4>{});
+  }
+}
+
+// Blocks that share a tile where each contributes one packet.
+inline constexpr Index group_blocks = 4;
+
+}  // namespace fastrnn

@@ -1,0 +1,1 @@
+"""fastrnn: recurrent networks for CPUs."""
