@@ -48,7 +48,7 @@ class Array {
   T* data_;
 };
 
-// Multiply-adds on independent registers, enough of them to hide the latency: the most that the tile could reach.
+// Multiply-adds into independent registers, enough of them to hide the latency: the most that a tile could reach.
 template <class T>
 double peak_gflops() {
   constexpr int chains = 12;
@@ -59,8 +59,8 @@ double peak_gflops() {
   const double start = seconds();
   for (int r = 0; r < repeats; ++r) {
     unroll<chains>([&](auto i) FASTRNN_LAMBDA {
-      sums[i] = multiply_add(sums[i], factor, term);
-      asm volatile("" : "+v"(sums[i].packet));  // each register stays a value of its own
+      asm volatile("" : "+v"(factor.packet), "+v"(sums[i].packet));  // nothing may be hoisted or folded
+      sums[i] = multiply_add(factor, term, sums[i]);
     });
   }
   const double elapsed = seconds() - start;

@@ -1,0 +1,149 @@
+"""Judges the meaning of arguments: shapes, dtypes, lengths, states. The only place that does.
+
+Every function raises before anything is computed and says what came and what was expected.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+
+
+def positive_integer(name: str, value: SupportsIndex) -> int:
+    """Return `value` as an int of at least 1."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
+    if isinstance(value, bool):
+        raise TypeError(f"{name}: expected an integer, got bool")
+    if number < 1:
+        raise ValueError(f"{name}: expected at least 1, got {number}")
+    return number
+
+
+def probability(name: str, value: float) -> float:
+    """Return `value` as a float in [0, 1)."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}") from None
+    if not 0.0 <= number < 1.0:
+        raise ValueError(f"{name}: expected 0 <= {name} < 1, got {value}")
+    return number
+
+
+def choice(name: str, value: str, allowed: Sequence[str]) -> str:
+    """Return `value`, one of `allowed`."""
+    if value not in allowed:
+        raise ValueError(f"{name}: expected one of {', '.join(allowed)}, got {value!r}")
+    return value
+
+
+def float_dtype(value: Any) -> np.dtype[Any]:
+    """Return float32 or float64."""
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        raise TypeError(f"dtype: expected float32 or float64, got {value!r}") from None
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"dtype: expected float32 or float64, got {dtype}")
+    return dtype
+
+
+def _typed(name: str, value: Any, dtype: np.dtype[Any], owner: str) -> FloatArray:
+    array = np.asarray(value)
+    if array.dtype != dtype:
+        convertible = array.dtype.kind in "fiub" and array.dtype.itemsize <= 8
+        hint = f"; convert with {name}.astype(numpy.{dtype})" if convertible else ""
+        raise TypeError(f"{name}: expected {dtype} like {owner}, got {array.dtype}{hint}")
+    return array
+
+
+def _numbers(shape: tuple[int, ...]) -> str:
+    return "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+
+
+def sequence(
+    name: str, value: Any, features: int, dtype: np.dtype[Any], *, symbol: str = "I"
+) -> FloatArray:
+    """Return `value` as an array (N, T, features) of the layer's dtype."""
+    array = _typed(name, value, dtype, "the layer's parameters")
+    if array.ndim != 3:
+        raise ValueError(
+            f"{name}: expected 3 axes (N, T, {symbol}), got {array.ndim} with shape "
+            f"{_numbers(array.shape)}"
+        )
+    if array.shape[2] != features:
+        raise ValueError(
+            f"{name}: expected {symbol} = {features} features, got {array.shape[2]} in shape "
+            f"{_numbers(array.shape)}"
+        )
+    return array
+
+
+def features_last(name: str, value: Any, features: int, dtype: np.dtype[Any]) -> FloatArray:
+    """Return `value` as an array (..., features) of the layer's dtype."""
+    array = _typed(name, value, dtype, "the layer's parameters")
+    if array.ndim < 1 or array.shape[-1] != features:
+        raise ValueError(
+            f"{name}: expected shape (..., I) = (..., {features}), got {_numbers(array.shape)}"
+        )
+    return array
+
+
+def of_shape(
+    name: str, value: Any, symbols: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> FloatArray:
+    """Return `value` as an array of exactly this shape and dtype."""
+    array = _typed(name, value, dtype, "the layer's parameters")
+    if array.shape != shape:
+        raise ValueError(
+            f"{name}: expected shape {symbols} = {_numbers(shape)}, got {_numbers(array.shape)}"
+        )
+    return array
+
+
+def any_float(name: str, value: Any) -> FloatArray:
+    """Return `value` as a float32 or float64 array."""
+    array = np.asarray(value)
+    if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"{name}: expected float32 or float64, got {array.dtype}")
+    return array
+
+
+def lengths(value: Any, batch: int, steps: int) -> NDArray[np.int64] | None:
+    """Return `value` as contiguous int64 (N,), each in 0..T; None stays None."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"lengths: expected integers, got {array.dtype}")
+    if array.shape != (batch,):
+        raise ValueError(f"lengths: expected shape (N,) = ({batch},), got {_numbers(array.shape)}")
+    wrong = np.flatnonzero((array < 0) | (array > steps))
+    if wrong.size:
+        n = int(wrong[0])
+        raise ValueError(f"lengths[{n}]: expected 0..T = 0..{steps}, got {array[n]}")
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def pair(name: str, value: Any) -> tuple[Any, Any]:
+    """Return an (h, c) pair of arrays."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        got = f"{len(value)} values" if isinstance(value, (tuple, list)) else type(value).__name__
+        raise ValueError(f"{name}: expected a pair (h, c), got {got}")
+    return value[0], value[1]
+
+
+def single(name: str, value: Any) -> Any:
+    """Return a state that is one array, h."""
+    if isinstance(value, (tuple, list)):
+        raise ValueError(f"{name}: expected one array h, got {len(value)} values")
+    return value

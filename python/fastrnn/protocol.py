@@ -1,0 +1,255 @@
+"""The protocol that all layers speak, and where their parameters live."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from fastrnn._checks import FloatArray
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+class Tape:
+    """What one `forward` call keeps for one `backward` call of the same layer."""
+
+    __slots__ = ("_content", "_owner")
+
+    def __init__(self, owner: Layer, content: Any) -> None:
+        self._owner = owner
+        self._content: Any = (content,)
+
+    def check(self, layer: Layer) -> None:
+        """Raise unless the tape is `layer`'s and unused."""
+        if self._owner is not layer:
+            raise ValueError(
+                f"tape: expected one made by this {type(layer).__name__}, "
+                f"got one made by another {type(self._owner).__name__}"
+            )
+        if self._content is None:
+            raise RuntimeError("tape: already used by a backward pass; run forward again")
+
+    def content(self, layer: Layer) -> Any:
+        """Return the content without using the tape up."""
+        self.check(layer)
+        return self._content[0]
+
+    def use(self, layer: Layer) -> Any:
+        """Return the content and let go of it."""
+        content = self.content(layer)
+        self._content = None
+        return content
+
+
+class Layer(ABC):
+    """What every layer and every composition of layers provides.
+
+    The parameters of a layer are named views of one contiguous vector, its gradients views of
+    another. Putting a layer into a composition moves its parameters into the composition's
+    vectors: take views from ``layer.parameters`` after composing.
+    """
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+        self._owned = False
+        self._parameter_vector = np.empty(0, dtype)
+        self._gradient_vector = np.empty(0, dtype)
+        self._parameters: Mapping[str, FloatArray] = MappingProxyType({})
+        self._gradients: Mapping[str, FloatArray] = MappingProxyType({})
+
+    # ---- parameters ----
+
+    @property
+    def parameters(self) -> Mapping[str, FloatArray]:
+        """Writable views of the parameters by name; what is written takes effect at the next call."""
+        return self._parameters
+
+    @property
+    def gradients(self) -> Mapping[str, FloatArray]:
+        """Views of the gradients by name; `backward` adds to them."""
+        return self._gradients
+
+    @property
+    def parameter_vector(self) -> FloatArray:
+        """All parameters as one contiguous vector (P,), writable."""
+        return self._parameter_vector
+
+    @property
+    def gradient_vector(self) -> FloatArray:
+        """All gradients as one contiguous vector (P,), writable."""
+        return self._gradient_vector
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero."""
+        self._gradient_vector.fill(0)
+
+    def shapes(self) -> Shapes:
+        """Names and shapes of the parameters, in the order of the vector."""
+        return {}
+
+    def _bind(self, parameters: FloatArray, gradients: FloatArray) -> None:
+        """Make `parameters` and `gradients`, each (P,), the vectors that this layer lives in."""
+        self._parameter_vector, self._gradient_vector = parameters, gradients
+        self._parameters = views(parameters, self.shapes())
+        self._gradients = views(gradients, self.shapes())
+
+    # ---- running ----
+
+    #: Whether the output still has the time axis of the input.
+    keeps_time = True
+
+    @abstractmethod
+    def __call__(self, x: Any, state: Any = None, *, lengths: Any = None) -> tuple[Any, Any]:
+        """Run for inference: nothing is kept; dropout is off. Returns (y, state)."""
+
+    @abstractmethod
+    def forward(self, x: Any, state: Any = None, *, lengths: Any = None) -> tuple[Any, Any, Tape]:
+        """Run for training. Returns (y, state, tape)."""
+
+    def backward(
+        self, tape: Tape, dy: Any, dstate: Any = None, *, input_gradient: bool = True
+    ) -> tuple[Any, Any]:
+        """Back-propagate; add into `gradients`.
+
+        Parameters
+        ----------
+        tape : Tape
+            Of this layer's `forward`; used up.
+        dy : ndarray, shape of y, or None
+            Gradient of y; None is zero. Not read at invalid steps.
+        dstate : as the state `forward` returns, or None
+            Gradient of the final state; None is zero.
+        input_gradient : bool, default True
+            Whether dx is wanted.
+
+        Returns
+        -------
+        dx : ndarray, shape of x, or None
+            Zero at invalid steps.
+        dstate : as the state
+            Gradient of the initial state.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is not as above. Nothing has changed then; the tape stays usable.
+        RuntimeError
+            If the tape was used before, or the parameters have changed since `forward`.
+        """
+        self._check_backward(tape, dy, dstate)
+        return self._backward(tape, dy, dstate, input_gradient=input_gradient)
+
+    @abstractmethod
+    def _check_backward(self, tape: Tape, dy: Any, dstate: Any) -> None:
+        """Raise before any work unless `_backward` can run."""
+
+    @abstractmethod
+    def _backward(
+        self, tape: Tape, dy: Any, dstate: Any, *, input_gradient: bool
+    ) -> tuple[Any, Any]:
+        """Back-propagate with arguments that `_check_backward` has passed."""
+
+    def reseed(self, rng: np.random.Generator) -> None:  # noqa: B027: most layers draw nothing
+        """Draw random numbers (dropout masks) from `rng` from now on."""
+
+    # ---- configuration ----
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """Return what makes an equal layer, less the parameters' values: plain JSON values."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By configuration and vector: pickled views would come apart from their vector.
+        from fastrnn.serialization import rebuild
+
+        return rebuild, (self.config(), self.parameter_vector.copy())
+
+
+class Recurrent(Layer):
+    """A layer (N, T, input_size) -> (N, T, output_size) that carries a state over time."""
+
+    input_size: int
+    output_size: int
+
+    @abstractmethod
+    def __call__(
+        self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
+    ) -> tuple[Any, Any]:
+        """As `Layer.__call__`; y goes to `out` (N, T, output_size) where one is given."""
+
+    @abstractmethod
+    def forward(
+        self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
+    ) -> tuple[Any, Any, Tape]:
+        """As `Layer.forward`; y goes to `out` (N, T, output_size) where one is given."""
+
+    @abstractmethod
+    def _backward(
+        self,
+        tape: Tape,
+        dy: Any,
+        dstate: Any,
+        *,
+        input_gradient: bool,
+        add_to: FloatArray | None = None,
+    ) -> tuple[Any, Any]:
+        """As `Layer._backward`; dx is added to `add_to` (N, T, input_size) where one is given."""
+
+    @abstractmethod
+    def reversed_twin(self, seed: int | np.random.Generator | None) -> Recurrent:
+        """Return a layer like this one that runs the other way in time, with its own weights."""
+
+
+def views(vector: FloatArray, shapes: Shapes) -> Mapping[str, FloatArray]:
+    """Cut a contiguous vector into read-only-named, writable arrays.
+
+    Parameters
+    ----------
+    vector : ndarray, (P,)
+    shapes : dict
+        Name to shape; the sizes add up to P.
+    """
+    named, start = {}, 0
+    for name, shape in shapes.items():
+        size = int(np.prod(shape))
+        named[name] = vector[start : start + size].reshape(shape)
+        start += size
+    return MappingProxyType(named)
+
+
+def own_vectors(layer: Layer) -> None:
+    """Give `layer` vectors of its own, zero."""
+    count = sum(int(np.prod(shape)) for shape in layer.shapes().values())
+    layer._bind(np.zeros(count, layer.dtype), np.zeros(count, layer.dtype))
+
+
+def adopt(parent: Layer, children: list[Layer]) -> None:
+    """Move the children's parameters, values kept, into new vectors of `parent`."""
+    for i, child in enumerate(children):
+        if child._owned or any(child is other for other in children[:i]):
+            raise ValueError(
+                f"layers[{i}]: expected a {type(child).__name__} of its own, "
+                "got one that is already part of a model"
+            )
+    count = sum(child.parameter_vector.size for child in children)
+    parameters, gradients = np.empty(count, parent.dtype), np.zeros(count, parent.dtype)
+    start = 0
+    for child in children:
+        end = start + child.parameter_vector.size
+        parameters[start:end] = child.parameter_vector
+        start = end
+        child._owned = True
+    parent._bind(parameters, gradients)
+
+
+def bind_children(parent: Layer, children: list[Layer]) -> None:
+    """Bind each child to its part of the parent's vectors, in order."""
+    start = 0
+    for child in children:
+        end = start + child.parameter_vector.size
+        child._bind(parent.parameter_vector[start:end], parent.gradient_vector[start:end])
+        start = end

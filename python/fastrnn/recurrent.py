@@ -1,0 +1,218 @@
+"""One recurrent cell, one direction, one set of weights: what C++ runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastrnn import _checks, initializers, ops
+from fastrnn._checks import FloatArray
+from fastrnn.protocol import Recurrent, Shapes, Tape, own_vectors
+
+
+@dataclass(frozen=True)
+class _Kept:
+    record: ops.Record
+    version: int  # of the weights
+
+
+class RecurrentLayer(Recurrent):
+    """One cell over time in one direction.
+
+    `LSTM`, `GRU` and `RNN` are composed of these. Its state is h (N, H), or (h, c) for the LSTM.
+
+    Parameters
+    ----------
+    cell : str
+        ``"lstm"``, ``"gru"``, ``"gru_reset_before"``, ``"rnn_tanh"`` or ``"rnn_relu"``.
+    input_size, hidden_size : int
+        I and H.
+    bias : bool, default True
+    reverse : bool, default False
+        Run each row from its last valid step to its first; outputs stay aligned with inputs.
+    dtype : dtype, default float32
+        float32 or float64.
+    seed : int, numpy.random.Generator or None, default None
+        For the initial values, uniform in +-1/sqrt(H).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrnn.recurrent import RecurrentLayer
+    >>> layer = RecurrentLayer("gru", 3, 5, seed=0)
+    >>> y, h = layer(np.zeros((2, 7, 3), np.float32))
+    >>> y.shape, h.shape
+    ((2, 7, 5), (2, 5))
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        *,
+        bias: bool = True,
+        reverse: bool = False,
+        dtype: Any = "float32",
+        seed: int | np.random.Generator | None = None,
+    ) -> None:
+        _checks.choice("cell", cell, tuple(ops.CELLS))
+        self.cell = cell
+        self.input_size = _checks.positive_integer("input_size", input_size)
+        self.hidden_size = _checks.positive_integer("hidden_size", hidden_size)
+        self.output_size = self.hidden_size
+        self.bias = bool(bias)
+        self.reverse = bool(reverse)
+        super().__init__(_checks.float_dtype(dtype))
+        self._kind = ops.LayerKind(
+            cell, self.input_size, self.hidden_size, self.reverse, self.dtype
+        )
+        self._panels = ops.Panels(self._kind)
+        self._buffers = ops.BufferPool()
+        rng = initializers.generator(seed)
+        own_vectors(self)
+        initializers.uniform_fan(self.parameter_vector, self.hidden_size, rng)
+
+    def shapes(self) -> Shapes:
+        """Names and shapes of the parameters, in the order of the vector."""
+        rows = ops.CELLS[self.cell] * self.hidden_size
+        shapes: Shapes = {
+            "weight_ih": (rows, self.input_size),
+            "weight_hh": (rows, self.hidden_size),
+        }
+        if self.bias:
+            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        return shapes
+
+    def _bind(self, parameters: FloatArray, gradients: FloatArray) -> None:
+        super()._bind(parameters, gradients)
+        self._weights = _weights(self.parameters)
+        self._weight_gradients = _weights(self.gradients)
+
+    def __call__(
+        self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
+    ) -> tuple[FloatArray, Any]:
+        """Run for inference.
+
+        Parameters
+        ----------
+        x : ndarray, (N, T, I)
+        state : ndarray (N, H), a pair of them for the LSTM, or None
+            Initial state; None is zero.
+        lengths : ndarray of int, (N,), or None
+            Valid steps of each row, 0..T; None: all.
+        out : ndarray, (N, T, H), or None
+            Where y goes.
+
+        Returns
+        -------
+        y : ndarray, (N, T, H)
+            Zero at invalid steps.
+        state : ndarray (N, H) or a pair of them
+            After each row's last valid step; the initial state where a row has none.
+        """
+        y, final, _, _ = self._run(x, state, lengths, out, record=False)
+        return y, final
+
+    def forward(
+        self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
+    ) -> tuple[FloatArray, Any, Tape]:
+        """Run for training; as calling the layer, and keeps what `backward` needs."""
+        y, final, record, version = self._run(x, state, lengths, out, record=True)
+        assert record is not None
+        return y, final, Tape(self, _Kept(record, version))
+
+    def _check_backward(self, tape: Tape, dy: Any, dstate: Any) -> None:
+        kept: _Kept = tape.content(self)
+        if dy is not None:
+            shape = (kept.record.batch, kept.record.steps, self.hidden_size)
+            _checks.of_shape("dy", dy, "(N, T, H)", shape, self.dtype)
+        self._state("dstate", dstate, kept.record.batch)
+        _, version = self._panels.get("backward", self._weights, self.parameter_vector)
+        if version != kept.version:
+            raise RuntimeError("tape: the parameters changed since forward; run forward again")
+
+    def _backward(
+        self,
+        tape: Tape,
+        dy: Any,
+        dstate: Any,
+        *,
+        input_gradient: bool,
+        add_to: FloatArray | None = None,
+    ) -> tuple[FloatArray | None, Any]:
+        record = tape.use(self).record
+        dh_n, dc_n = self._state("dstate", dstate, record.batch)
+        dx, dh0, dc0 = ops.backward(
+            self._kind,
+            self._panels.last("backward"),
+            record,
+            None if dy is None else np.asarray(dy),
+            dh_n,
+            dc_n,
+            self._weight_gradients,
+            input_gradient=input_gradient,
+            add_to=add_to,
+            buffers=self._buffers,
+        )
+        return dx, dh0 if dc0 is None else (dh0, dc0)
+
+    def reversed_twin(self, seed: int | np.random.Generator | None) -> RecurrentLayer:
+        """Return a layer of the same configuration, running the other way, with its own weights."""
+        return RecurrentLayer(
+            self.cell,
+            self.input_size,
+            self.hidden_size,
+            bias=self.bias,
+            reverse=not self.reverse,
+            dtype=self.dtype,
+            seed=seed,
+        )
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON values."""
+        return {
+            "type": "RecurrentLayer",
+            "cell": self.cell,
+            "input_size": self.input_size,
+            "hidden_size": self.hidden_size,
+            "bias": self.bias,
+            "reverse": self.reverse,
+            "dtype": str(self.dtype),
+        }
+
+    def _run(
+        self, x: Any, state: Any, lengths: Any, out: FloatArray | None, *, record: bool
+    ) -> tuple[FloatArray, Any, ops.Record | None, int]:
+        x = _checks.sequence("x", x, self.input_size, self.dtype)
+        batch, steps = x.shape[:2]
+        valid = _checks.lengths(lengths, batch, steps)
+        h0, c0 = self._state("state", state, batch)
+        panels, version = self._panels.get("forward", self._weights, self.parameter_vector)
+        y, h_n, c_n, kept = ops.forward(
+            self._kind, panels, x, h0, c0, valid, out=out, record=record, buffers=self._buffers
+        )
+        return y, h_n if c_n is None else (h_n, c_n), kept, version
+
+    def _state(
+        self, name: str, state: Any, batch: int
+    ) -> tuple[FloatArray | None, FloatArray | None]:
+        if state is None:
+            return None, None
+        shape = (batch, self.hidden_size)
+        if not self._kind.has_cell_state:
+            h = _checks.single(name, state)
+            return _checks.of_shape(name, h, "(N, H)", shape, self.dtype), None
+        h, c = _checks.pair(name, state)
+        return (
+            _checks.of_shape(f"{name}[0]", h, "(N, H)", shape, self.dtype),
+            _checks.of_shape(f"{name}[1]", c, "(N, H)", shape, self.dtype),
+        )
+
+
+def _weights(named: Any) -> ops.Weights:
+    return ops.Weights(
+        named["weight_ih"], named["weight_hh"], named.get("bias_ih"), named.get("bias_hh")
+    )

@@ -1,0 +1,162 @@
+"""Models to and from files: safetensors layout, configuration in the header, no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from fastrnn import safetensors_file
+from fastrnn._checks import FloatArray
+from fastrnn.composition import Bidirectional, Sequential, Stacked
+from fastrnn.dropout import Dropout
+from fastrnn.feedforward import Embedding, Linear
+from fastrnn.layers import GRU, LSTM, RNN
+from fastrnn.pooling import Last, MeanPool
+from fastrnn.protocol import Layer
+from fastrnn.recurrent import RecurrentLayer
+
+_FORMAT = "1"
+_SIMPLE: dict[str, type[Layer]] = {
+    c.__name__: c
+    for c in (LSTM, GRU, RNN, RecurrentLayer, Linear, Embedding, Dropout, Last, MeanPool)
+}
+
+
+def from_config(config: Any) -> Layer:
+    """Make the layer that ``layer.config()`` describes, with new parameters.
+
+    Parameters
+    ----------
+    config : dict
+
+    Raises
+    ------
+    ValueError
+        If `config` describes no layer.
+    """
+    if not isinstance(config, dict) or "type" not in config:
+        raise ValueError(f"config: expected a dict with a type, got {config!r}")
+    kind = config["type"]
+    arguments = {key: value for key, value in config.items() if key != "type"}
+    try:
+        if kind in _SIMPLE:
+            return _SIMPLE[kind](**arguments)
+        if kind in ("Sequential", "Stacked"):
+            layers = [from_config(layer) for layer in arguments.pop("layers")]
+            return (Sequential if kind == "Sequential" else Stacked)(layers, **arguments)
+        if kind == "Bidirectional":
+            layer, twin = (from_config(arguments.pop(k)) for k in ("layer", "reverse_layer"))
+            return Bidirectional(layer, reverse_layer=twin, **arguments)  # type: ignore[arg-type]
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"config of {kind}: {error}") from error
+    raise ValueError(f"config: expected a known type of layer, got {kind!r}")
+
+
+def rebuild(config: dict[str, Any], vector: FloatArray) -> Layer:
+    """Make the layer of `config` with the parameters of `vector` (P,): how layers are unpickled."""
+    layer = from_config(config)
+    layer.parameter_vector[...] = vector
+    return layer
+
+
+def save(
+    model: Layer, path: str | os.PathLike[str], *, metadata: dict[str, str] | None = None
+) -> None:
+    """Write a model's configuration and parameters to one file.
+
+    The file has the safetensors layout: any safetensors reader finds the parameters under their
+    names. It is written to a temporary file first and then moved, so that an interrupted call
+    leaves what was there before.
+
+    Parameters
+    ----------
+    model : layer
+        Any layer or composition.
+    path : path-like
+        Where to; an existing file is replaced.
+    metadata : dict of str to str, or None
+        Kept in the header beside the configuration.
+
+    Raises
+    ------
+    TypeError
+        If `model` is no layer.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastrnn as fr
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.safetensors")
+    >>> model = fr.GRU(3, 8, seed=0)
+    >>> fr.save(model, path)
+    >>> bool((fr.load(path).parameter_vector == model.parameter_vector).all())
+    True
+    """
+    if not isinstance(model, Layer):
+        raise TypeError(f"model: expected a layer, got {type(model).__name__}")
+    header = dict(metadata or {}) | {
+        "fastrnn_format": _FORMAT,
+        "fastrnn_config": json.dumps(model.config()),
+    }
+    safetensors_file.write(path, dict(model.parameters), header)
+
+
+def load(path: str | os.PathLike[str]) -> Layer:
+    """Read a model that `save` has written.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    layer
+        With the saved parameters.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If the file is damaged or was not written by `save`.
+    """
+    return load_with_metadata(path)[0]
+
+
+def load_with_metadata(path: str | os.PathLike[str]) -> tuple[Layer, dict[str, str]]:
+    """As `load`; also return the metadata given to `save`.
+
+    Parameters
+    ----------
+    path : path-like
+    """
+    tensors, header = safetensors_file.read(path)
+    where = os.fspath(path)
+    if "fastrnn_config" not in header:
+        raise ValueError(f"{where}: expected a model written by fastrnn.save, got other content")
+    if header.get("fastrnn_format") != _FORMAT:
+        got = header.get("fastrnn_format")
+        raise ValueError(f"{where}: expected fastrnn format {_FORMAT}, got {got}")
+    try:
+        model = from_config(json.loads(header["fastrnn_config"]))
+    except ValueError as error:  # includes JSON's
+        raise ValueError(f"{where}: {error}") from error
+    if set(tensors) != set(model.parameters):
+        odd = sorted(set(tensors) ^ set(model.parameters))[0]
+        raise ValueError(f"{where}: expected the parameters of the configuration, got {odd} amiss")
+    for name, view in model.parameters.items():
+        value = tensors[name]
+        if value.shape != view.shape or value.dtype != view.dtype:
+            raise ValueError(
+                f"{where}: {name}: expected {view.dtype} {view.shape}, "
+                f"got {value.dtype} {value.shape}"
+            )
+    for name, view in model.parameters.items():
+        np.copyto(view, tensors[name])
+    own = ("fastrnn_format", "fastrnn_config")
+    return model, {key: value for key, value in header.items() if key not in own}
