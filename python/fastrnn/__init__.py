@@ -1,1 +1,41 @@
-"""fastrnn: recurrent networks for CPUs."""
+"""fastrnn: recurrent networks for CPUs. NumPy arrays in, NumPy arrays out.
+
+Symbols used by every docstring: T time steps, N batch rows, I input_size, H hidden_size,
+D num_directions, G gates of a cell (LSTM 4, GRU 3, RNN 1), P parameters. Sequences are (N, T, F)
+unless ``batch_first=False`` makes them (T, N, F).
+"""
+
+from fastrnn import data, datasets, losses, optim
+from fastrnn._threads import get_num_threads, set_num_threads
+from fastrnn.composition import Bidirectional, Sequential, Stacked
+from fastrnn.dropout import Dropout
+from fastrnn.feedforward import Embedding, Linear
+from fastrnn.layers import GRU, LSTM, RNN
+from fastrnn.pooling import Last, MeanPool
+from fastrnn.serialization import load, save
+from fastrnn.training import History, Trainer, predict
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Bidirectional",
+    "Dropout",
+    "Embedding",
+    "History",
+    "Last",
+    "Linear",
+    "MeanPool",
+    "Sequential",
+    "Stacked",
+    "Trainer",
+    "data",
+    "datasets",
+    "get_num_threads",
+    "load",
+    "losses",
+    "optim",
+    "predict",
+    "save",
+    "set_num_threads",
+]

@@ -99,8 +99,7 @@ def _rnn(activate: Callable[[Array], Array], derive: Callable[[Array, Array], Ar
         return (activate(W @ x + b_i + U @ h_prev + b_h),)
 
     def backward(parameters: Parameters, x: Array, state_prev: State, dstate: State) -> Backward:
-        (h,), (dh,) = step(parameters, x, state_prev), dstate
-        da = derive(h, dh)
+        da = derive(step(parameters, x, state_prev)[0], dstate[0])
         dx, dh_prev, dparameters = _products_backward(parameters, x, state_prev[0], da, da)
         return dx, (dh_prev,), dparameters
 
@@ -260,7 +259,7 @@ def run(
         For an unknown cell, a shape that does not fit, a length outside 0..T, or a cell state
         given to a cell that has none.
     TypeError
-        If x is neither float32 nor float64, or lengths are no integers.
+        If x is neither float32 nor float64, or lengths are not integers.
 
     Examples
     --------

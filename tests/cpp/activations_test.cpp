@@ -1,0 +1,130 @@
+#include "activations.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <random>
+
+using namespace fastrnn;
+
+namespace {
+
+// Distance of `got` from the exact value in units in the last place of the exact value's float or double.
+template <class T>
+double error_ulp(T got, long double exact) {
+  const T rounded = static_cast<T>(exact);
+  const T next = std::nextafter(std::abs(rounded), std::numeric_limits<T>::infinity());
+  const long double ulp = static_cast<long double>(next) - static_cast<long double>(std::abs(rounded));
+  return static_cast<double>(std::abs(static_cast<long double>(got) - exact) / ulp);
+}
+
+template <class T, class F>
+T in_a_lane(F f, T x) {
+  alignas(64) T out[lane_width<T>];
+  store(out, f(Lanes<T>(x)));
+  return out[lane_width<T> - 1];
+}
+
+struct Sigmoid {
+  template <class V>
+  V operator()(V x) const {
+    return sigmoid(x);
+  }
+  static long double exact(long double x) { return 1.0L / (1.0L + std::exp(-x)); }
+};
+struct Tanh {
+  template <class V>
+  V operator()(V x) const {
+    return hyperbolic_tangent(x);
+  }
+  static long double exact(long double x) { return std::tanh(x); }
+};
+
+float from_bits(std::uint32_t bits) {
+  float x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+// Visits floats over the whole range of bit patterns, a prime number of them apart.
+template <class F>
+double worst_float_error(F f, std::uint32_t stride) {
+  double worst = 0;
+  for (std::uint64_t bits = 0; bits < (std::uint64_t(1) << 32); bits += stride) {
+    const float x = from_bits(static_cast<std::uint32_t>(bits));
+    if (std::isnan(x)) continue;
+    const double error = error_ulp(in_a_lane(f, x), F::exact(x));
+    if (error > worst) worst = error;
+  }
+  return worst;
+}
+
+template <class F>
+double worst_double_error(F f) {
+  std::mt19937_64 generator(7);
+  std::uniform_real_distribution<double> exponent(-20.0, 10.0);
+  double worst = 0;
+  for (int i = 0; i < 200000; ++i) {
+    const double x = (i % 2 ? 1 : -1) * std::exp2(exponent(generator));
+    worst = std::max(worst, error_ulp(in_a_lane(f, x), F::exact(x)));
+  }
+  return worst;
+}
+
+// FASTRNN_EVERY_FLOAT=1 visits every float32: some minutes.
+std::uint32_t stride() { return std::getenv("FASTRNN_EVERY_FLOAT") ? 1 : 4099; }
+
+}  // namespace
+
+TEST_CASE("sigmoid and tanh keep their stated error bounds") {
+  const double sigmoid_float = worst_float_error(Sigmoid{}, stride());
+  const double tanh_float = worst_float_error(Tanh{}, stride());
+  const double sigmoid_double = worst_double_error(Sigmoid{});
+  const double tanh_double = worst_double_error(Tanh{});
+  MESSAGE("errors in ulp: sigmoid " << sigmoid_float << " " << sigmoid_double << ", tanh " << tanh_float << " "
+                                    << tanh_double);
+  CHECK(sigmoid_float <= sigmoid_error_ulp);
+  CHECK(tanh_float <= tanh_error_ulp);
+  CHECK(sigmoid_double <= sigmoid_error_ulp);
+  CHECK(tanh_double <= tanh_error_ulp);
+}
+
+TEST_CASE_TEMPLATE("activations saturate exactly and keep NaN", T, float, double) {
+  const T infinity = std::numeric_limits<T>::infinity();
+  for (const T x : {T(40), T(1000), std::numeric_limits<T>::max(), infinity}) {
+    CHECK(in_a_lane(Sigmoid{}, x) == T(1));
+    CHECK(in_a_lane(Tanh{}, x) == T(1));
+    CHECK(in_a_lane(Tanh{}, -x) == T(-1));
+  }
+  CHECK(in_a_lane(Sigmoid{}, -infinity) == T(0));
+  CHECK(in_a_lane(Sigmoid{}, T(-1000)) == T(0));
+  CHECK(in_a_lane(Sigmoid{}, T(0)) == T(0.5));
+  CHECK(in_a_lane(Tanh{}, T(0)) == T(0));
+  CHECK(std::signbit(in_a_lane(Tanh{}, T(-0.0))));
+  const T nan = std::numeric_limits<T>::quiet_NaN();
+  for (const T x : {nan, -nan}) {
+    CHECK(std::isnan(in_a_lane(Sigmoid{}, x)));
+    CHECK(std::isnan(in_a_lane(Tanh{}, x)));
+    CHECK(std::isnan(in_a_lane([](auto v) { return rectifier(v); }, x)));
+  }
+  CHECK(in_a_lane([](auto v) { return rectifier(v); }, T(-2)) == T(0));
+  CHECK(in_a_lane([](auto v) { return rectifier(v); }, T(2)) == T(2));
+}
+
+TEST_CASE_TEMPLATE("tanh is odd and sigmoid small for negative numbers with full relative accuracy", T, float, double) {
+  for (T x = T(1e-6); x < T(12); x *= T(1.37)) {
+    CHECK(in_a_lane(Tanh{}, -x) == -in_a_lane(Tanh{}, x));
+    CHECK(error_ulp(in_a_lane(Sigmoid{}, -x * T(8)), Sigmoid::exact(-x * T(8))) <= sigmoid_error_ulp);
+  }
+  const T smallest = std::numeric_limits<T>::denorm_min();
+  CHECK(in_a_lane(Tanh{}, smallest) == smallest);
+}
+
+TEST_CASE("lanes and single numbers agree") {
+  for (double x = -30; x < 30; x += 0.37) {
+    CHECK(in_a_lane(Sigmoid{}, x) == doctest::Approx(sigmoid(x)).epsilon(1e-15));
+    CHECK(in_a_lane(Tanh{}, x) == doctest::Approx(hyperbolic_tangent(x)).epsilon(1e-15));
+  }
+}

@@ -1,0 +1,50 @@
+#include "threads.hpp"
+
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+using namespace fastrnn;
+
+namespace {
+
+bool each_task_once(Index count) {
+  std::vector<std::atomic<int>> runs(count);
+  parallel_for(count, [&](Index i) { ++runs[i]; });
+  for (const auto& n : runs)
+    if (n != 1) return false;
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("every task runs once, however many") {
+  for (const Index count : {1, 2, 3, 8, 50}) {
+    for (int repeat = 0; repeat < 20; ++repeat) CHECK(each_task_once(count));
+  }
+}
+
+TEST_CASE("several callers at once each get their work done") {
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.emplace_back([&] {
+      for (int repeat = 0; repeat < 50; ++repeat) wrong += !each_task_once(3);
+    });
+  }
+  for (auto& caller : callers) caller.join();
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("a forked child has a pool of its own") {
+  CHECK(each_task_once(2));
+  const pid_t child = fork();
+  if (child == 0) _exit(each_task_once(2) ? 0 : 1);
+  int status = 1;
+  waitpid(child, &status, 0);
+  CHECK(status == 0);
+}
