@@ -13,6 +13,7 @@ from fastrnn.feedforward import Embedding, Linear
 from fastrnn.layers import GRU, LSTM, RNN
 from fastrnn.pooling import Last, MeanPool
 from fastrnn.serialization import load, save
+from fastrnn.standardize import Standardize
 from fastrnn.training import History, Trainer, predict
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "MeanPool",
     "Sequential",
     "Stacked",
+    "Standardize",
     "Trainer",
     "data",
     "datasets",

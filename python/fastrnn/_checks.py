@@ -49,7 +49,7 @@ def choice(name: str, value: str, allowed: Sequence[str]) -> str:
 def float_dtype(value: Any) -> np.dtype[Any]:
     """Return float32 or float64."""
     try:
-        dtype = np.dtype(value)
+        dtype: np.dtype[Any] = np.dtype(value)
     except TypeError:
         raise TypeError(f"dtype: expected float32 or float64, got {value!r}") from None
     if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -132,6 +132,19 @@ def lengths(value: Any, batch: int, steps: int) -> NDArray[np.int64] | None:
         n = int(wrong[0])
         raise ValueError(f"lengths[{n}]: expected 0..T = 0..{steps}, got {array[n]}")
     return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def valid_steps(outer: tuple[int, ...], value: Any, batch_first: bool) -> NDArray[np.bool_] | None:
+    """Return which places of an array (N, T, ...) or (T, N, ...) are valid; None: all."""
+    if value is None:
+        return None
+    if len(outer) < 2:
+        raise ValueError(f"lengths: expected None for x with shape {outer}, got an array")
+    batch, steps = outer[:2] if batch_first else outer[1::-1]
+    valid = lengths(value, batch, steps)
+    assert valid is not None
+    mask = np.arange(steps) < valid[:, None]
+    return mask if batch_first else mask.T
 
 
 def pair(name: str, value: Any) -> tuple[Any, Any]:

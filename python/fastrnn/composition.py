@@ -235,7 +235,9 @@ class Stacked(_Chain, _RecurrentComposite):
     def _reversed(self, rng: np.random.Generator) -> Recurrent:
         return Stacked(
             [
-                layer.reversed_twin(rng) if isinstance(layer, Recurrent) else Dropout(layer.p, seed=rng)
+                layer.reversed_twin(rng)
+                if isinstance(layer, Recurrent)
+                else Dropout(layer.p, seed=rng)
                 for layer in cast(tuple[Recurrent | Dropout, ...], self.layers)
             ]
         )

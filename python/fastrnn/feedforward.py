@@ -12,19 +12,6 @@ from fastrnn._checks import FloatArray
 from fastrnn.protocol import Layer, Shapes, Tape, own_vectors
 
 
-def _valid(shape: tuple[int, ...], lengths: Any, batch_first: bool) -> NDArray[np.bool_] | None:
-    """Return which (row, step) places of an array of this shape are valid; None: all."""
-    if lengths is None:
-        return None
-    if len(shape) < 2:
-        raise ValueError(f"lengths: expected None for x with {len(shape)} axes, got an array")
-    batch, steps = shape[:2] if batch_first else shape[1::-1]
-    valid = _checks.lengths(lengths, batch, steps)
-    assert valid is not None
-    mask = np.arange(steps) < valid[:, None]
-    return mask if batch_first else mask.T
-
-
 class Linear(Layer):
     """y = x W^T + b on the last axis.
 
@@ -91,11 +78,9 @@ class Linear(Layer):
         rows, y, valid = self._run(x, lengths)
         return y, None, Tape(self, (rows, y.shape[:-1], valid))
 
-    def _run(
-        self, x: Any, lengths: Any
-    ) -> tuple[FloatArray, FloatArray, NDArray[np.bool_] | None]:
+    def _run(self, x: Any, lengths: Any) -> tuple[FloatArray, FloatArray, NDArray[np.bool_] | None]:
         x = _checks.features_last("x", x, self.input_size, self.dtype)
-        valid = _valid(x.shape[:-1], lengths, self.batch_first)
+        valid = _checks.valid_steps(x.shape[:-1], lengths, self.batch_first)
         rows = x.reshape(-1, self.input_size) if valid is None else x[valid]
         y = ops.linear_forward(
             self.parameters["weight"], self.parameters.get("bias"), rows, self._buffers
@@ -214,7 +199,7 @@ class Embedding(Layer):
         x = np.asarray(x)
         if x.dtype.kind not in "iu":
             raise TypeError(f"x: expected integer tokens, got {x.dtype}")
-        valid = _valid(x.shape, lengths, self.batch_first)
+        valid = _checks.valid_steps(x.shape, lengths, self.batch_first)
         tokens = x.ravel() if valid is None else x[valid]
         wrong = np.flatnonzero((tokens < 0) | (tokens >= self.num_embeddings))
         if wrong.size:

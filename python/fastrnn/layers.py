@@ -217,10 +217,14 @@ class _RecurrentNetwork(Recurrent):
         if state is None:
             return None
         shape = (self.num_layers * self.num_directions, batch, self.hidden_size)
-        parts = _checks.pair(name, state) if self._has_cell_state else (_checks.single(name, state),)
+        parts = (
+            _checks.pair(name, state) if self._has_cell_state else (_checks.single(name, state),)
+        )
         names = (f"{name}[0]", f"{name}[1]") if self._has_cell_state else (name,)
         arrays = [
-            _checks.of_shape(part_name, part, "(num_layers * num_directions, N, H)", shape, self.dtype)
+            _checks.of_shape(
+                part_name, part, "(num_layers * num_directions, N, H)", shape, self.dtype
+            )
             for part_name, part in zip(names, parts)
         ]
         cells = iter(zip(*arrays) if self._has_cell_state else arrays[0])

@@ -15,9 +15,7 @@ from fastrnn._checks import FloatArray, any_float
 class Loss(Protocol):
     """What a loss is: called with outputs, targets and a mask, it returns value and gradient."""
 
-    def __call__(
-        self, outputs: Any, targets: Any, mask: Any = None
-    ) -> tuple[float, FloatArray]:
+    def __call__(self, outputs: Any, targets: Any, mask: Any = None) -> tuple[float, FloatArray]:
         """Return (value, gradient of the value with respect to outputs)."""
 
 
@@ -174,7 +172,7 @@ def _weights(mask: Any, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
         raise TypeError(f"mask: expected booleans or numbers, got {mask.dtype}")
     if mask.shape != shape:
         raise ValueError(f"mask: expected shape {shape}, got {mask.shape}")
-    weights = mask.ravel().astype(np.float64)
+    weights: NDArray[np.float64] = mask.ravel().astype(np.float64)
     if not (weights >= 0).all() or not np.isfinite(weights).all():
         raise ValueError("mask: expected finite numbers of at least 0, got others")
     return weights

@@ -288,9 +288,7 @@ def backward(
         dx = np.empty((batch, steps, kind.input_size), kind.dtype)
     dh0 = np.empty((batch, kind.hidden_size), kind.dtype)
     dc0 = np.empty_like(dh0) if kind.has_cell_state else None
-    workspace = buffers.take(
-        kernels.workspace_size("backward", True, *size, kind.dtype.itemsize)
-    )
+    workspace = buffers.take(kernels.workspace_size("backward", True, *size, kind.dtype.itemsize))
     kernels.backward(
         kind.cell,
         panels,

@@ -91,7 +91,9 @@ class Optimizer(ABC):
         self.steps = int(state["steps"])
         self._state = {name: np.array(state[name]) for name in self._state_names if name in names}
 
-    def _decayed(self, parameters: FloatArray, gradients: FloatArray, out: FloatArray) -> FloatArray:
+    def _decayed(
+        self, parameters: FloatArray, gradients: FloatArray, out: FloatArray
+    ) -> FloatArray:
         """Return gradients + weight_decay * parameters, in `out` where that differs."""
         if not self.weight_decay:
             return gradients

@@ -153,7 +153,7 @@ class Layer(ABC):
     ) -> tuple[Any, Any]:
         """Back-propagate with arguments that `_check_backward` has passed."""
 
-    def reseed(self, rng: np.random.Generator) -> None:  # noqa: B027: most layers draw nothing
+    def reseed(self, rng: np.random.Generator) -> None:  # noqa: B027
         """Draw random numbers (dropout masks) from `rng` from now on."""
 
     # ---- configuration ----

@@ -45,7 +45,7 @@ class Ragged:
             raise TypeError(f"{name}: expected an array or a list of arrays, got {kind}")
         if len(sequences) == 0:
             raise ValueError(f"{name}: expected at least one sequence, got none")
-        arrays = []
+        arrays: list[NDArray[Any]] = []
         for n, sequence in enumerate(sequences):
             try:
                 array = np.asarray(sequence)
@@ -62,8 +62,8 @@ class Ragged:
                 )
             if array.shape[1:] != first.shape[1:]:
                 raise ValueError(
-                    f"{name}[{n}]: expected shape (T, ...) = (T, {', '.join(map(str, first.shape[1:]))})"
-                    f" like {name}[0], got {array.shape}"
+                    f"{name}[{n}]: expected shape (T, ...) like {name}[0] = {first.shape}, "
+                    f"got {array.shape}"
                 )
             if array.dtype != first.dtype:
                 raise TypeError(

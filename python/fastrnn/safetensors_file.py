@@ -81,9 +81,9 @@ def write(
         }
         chunks.append(raw)
         start += len(raw)
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    _replace(path, [len(text).to_bytes(8, "little"), text, *chunks])
+    encoded = json.dumps(header, separators=(",", ":")).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    _replace(path, [len(encoded).to_bytes(8, "little"), encoded, *chunks])
 
 
 def _replace(path: str | os.PathLike[str], chunks: list[bytes]) -> None:

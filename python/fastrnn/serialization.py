@@ -17,11 +17,23 @@ from fastrnn.layers import GRU, LSTM, RNN
 from fastrnn.pooling import Last, MeanPool
 from fastrnn.protocol import Layer
 from fastrnn.recurrent import RecurrentLayer
+from fastrnn.standardize import Standardize
 
 _FORMAT = "1"
 _SIMPLE: dict[str, type[Layer]] = {
     c.__name__: c
-    for c in (LSTM, GRU, RNN, RecurrentLayer, Linear, Embedding, Dropout, Last, MeanPool)
+    for c in (
+        LSTM,
+        GRU,
+        RNN,
+        RecurrentLayer,
+        Linear,
+        Embedding,
+        Dropout,
+        Last,
+        MeanPool,
+        Standardize,
+    )
 }
 
 

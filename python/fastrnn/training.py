@@ -200,9 +200,9 @@ class Trainer:
                 if record.validation_loss is not None and _improved(history):
                     history.best_epoch = epoch
                     best = self.model.parameter_vector.copy() if patience else None
-                stop = any([callback(history) for callback in self.callbacks])
+                answers = [callback(history) for callback in self.callbacks]  # all are called
                 waited = epoch - (history.best_epoch or 0)
-                if stop or (patience is not None and waited >= patience):
+                if any(answers) or (patience is not None and waited >= patience):
                     history.stopped_early = True
                     break
         if best is not None:

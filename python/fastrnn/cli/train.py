@@ -38,27 +38,38 @@ def add_parser(commands: Any) -> None:
 
 
 def classifier(
-    cell: str, input_size: int, hidden_size: int, layers: int, classes: int, seed: int
+    data: fr.datasets.ClassificationData, cell: str, hidden_size: int, layers: int, seed: int
 ) -> fr.Sequential:
     """Return a bidirectional net whose final states, both directions, enter a linear layer.
 
+    Inputs are standardized by the training part.
+
     Parameters
     ----------
+    data : ClassificationData
     cell : {"lstm", "gru", "rnn"}
-    input_size, hidden_size, layers, classes : int
+    hidden_size, layers : int
     seed : int
         Of the initial values.
 
     Examples
     --------
+    >>> import fastrnn as fr
     >>> from fastrnn.cli.train import classifier
-    >>> classifier("lstm", 12, 64, 1, 9, seed=0).parameter_vector.size
+    >>> model = classifier(fr.datasets.japanese_vowels(), "lstm", 64, 1, seed=0)
+    >>> model.parameter_vector.size
     41097
     """
     rng = np.random.default_rng(seed)
-    recurrent = _CELLS[cell](input_size, hidden_size, layers, bidirectional=True, seed=rng)
+    features, classes = data.train_x[0].shape[1], len(data.class_names)
+    recurrent = _CELLS[cell](features, hidden_size, layers, bidirectional=True, seed=rng)
     return fr.Sequential(
-        [recurrent, fr.Last(bidirectional=True), fr.Linear(2 * hidden_size, classes, seed=rng)]
+        [
+            fr.Standardize.fit(data.train_x),
+            recurrent,
+            fr.Last(bidirectional=True),
+            fr.Linear(2 * hidden_size, classes, seed=rng),
+        ]
     )
 
 
@@ -70,14 +81,7 @@ def run(options: argparse.Namespace) -> None:
     picture_path = path.with_suffix(".png")
     require_writable(path)
     data = _DATA[options.data]()
-    model = classifier(
-        options.cell,
-        data.train_x[0].shape[1],
-        options.hidden_size,
-        options.layers,
-        len(data.class_names),
-        options.seed,
-    )
+    model = classifier(data, options.cell, options.hidden_size, options.layers, options.seed)
     train = fr.data.Dataset(data.train_x, data.train_y)
     test = fr.data.Dataset(data.test_x, data.test_y)
     trainer = fr.Trainer(model, optimizer=fr.optim.Adam(3e-3), clip_norm=1.0)
@@ -122,9 +126,7 @@ def run(options: argparse.Namespace) -> None:
     print(f"model: {path}" + (f", curves: {picture_path}" if pictured else ""))
 
 
-def class_errors(
-    model: Layer, data: fr.datasets.ClassificationData
-) -> dict[str, tuple[int, int]]:
+def class_errors(model: Layer, data: fr.datasets.ClassificationData) -> dict[str, tuple[int, int]]:
     """Return for each class how many test rows were wrong, and of how many.
 
     Parameters
