@@ -4,8 +4,8 @@
 
 Both train the same net (bidirectional, 64 units, final states of both directions into a linear
 layer) by the same rule (Adam 3e-3, batches of 32, clip 1.0, 40 epochs) on the same standardized,
-ragged data, PyTorch on packed sequences. They take turns in one process, so that a change of the machine's
-speed hits both. Timed is training alone: no data loading, no evaluation.
+ragged data, PyTorch on packed sequences. They take turns in one process, so that a change of the
+machine's speed hits both. Timed is training alone: no data loading, no evaluation.
 
 Goal: at least 5 times faster than PyTorch.
 """

@@ -78,7 +78,8 @@ class _Chain(_Composite):
         self, x: Any, state: Any, lengths: Any, out: FloatArray | None
     ) -> tuple[Any, tuple[Any, ...]]:
         final = []
-        for i, (layer, initial) in enumerate(zip(self.layers, self._states("state", state))):
+        states = self._states("state", state)
+        for i, (layer, initial) in enumerate(zip(self.layers, states, strict=True)):
             x, last = layer(x, initial, lengths=lengths, **self._out_of(i, out))
             final.append(last)
             lengths = lengths if layer.keeps_time else None
@@ -88,7 +89,8 @@ class _Chain(_Composite):
         self, x: Any, state: Any, lengths: Any, out: FloatArray | None
     ) -> tuple[Any, tuple[Any, ...], Tape]:
         final, tapes = [], []
-        for i, (layer, initial) in enumerate(zip(self.layers, self._states("state", state))):
+        states = self._states("state", state)
+        for i, (layer, initial) in enumerate(zip(self.layers, states, strict=True)):
             x, last, tape = layer.forward(x, initial, lengths=lengths, **self._out_of(i, out))
             final.append(last)
             tapes.append(tape)
@@ -102,8 +104,8 @@ class _Chain(_Composite):
         tapes = tape.content(self)
         upstream = [None] * (len(self.layers) - 1) + [dy]
         states = self._states("dstate", dstate)
-        for layer, kept, dy_of, dstate_of in zip(self.layers, tapes, upstream, states):
-            layer._check_backward(kept, dy_of, dstate_of)
+        for i, layer in enumerate(self.layers):
+            layer._check_backward(tapes[i], upstream[i], states[i])
 
     def _backward(
         self,
@@ -365,7 +367,7 @@ class Bidirectional(_Composite, _RecurrentComposite):
             _checks.features_last("dy", dy, self.output_size, self.dtype)
         layers = (self.layer, self.reverse_layer)
         for layer, kept, dy_of, dstate_of in zip(
-            layers, tapes, self._split(dy), self._states("dstate", dstate)
+            layers, tapes, self._split(dy), self._states("dstate", dstate), strict=True
         ):
             layer._check_backward(kept, dy_of, dstate_of)
 

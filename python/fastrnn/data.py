@@ -166,20 +166,19 @@ class Dataset:
         return self._count
 
     def _targets(self, y: Any) -> NDArray[Any] | Ragged:
-        if isinstance(y, (list, tuple)) and len(y) and np.ndim(y[0]) >= 1:
-            if isinstance(self._x, Ragged):
-                ragged = Ragged.from_list("y", y, columns=False)
-                if len(ragged) != self._count:
-                    raise ValueError(f"y: expected {self._count} targets like x, got {len(ragged)}")
-                wrong = np.flatnonzero(ragged.lengths != self._x.lengths)
-                if not wrong.size:
-                    return ragged
-                if len({len(row) for row in y}) > 1:
-                    n = int(wrong[0])
-                    raise ValueError(
-                        f"y[{n}]: expected {self._x.lengths[n]} steps like x[{n}], "
-                        f"got {ragged.lengths[n]}"
-                    )
+        if isinstance(self._x, Ragged) and isinstance(y, (list, tuple)) and any(map(np.ndim, y)):
+            ragged = Ragged.from_list("y", y, columns=False)
+            if len(ragged) != self._count:
+                raise ValueError(f"y: expected {self._count} targets like x, got {len(ragged)}")
+            wrong = np.flatnonzero(ragged.lengths != self._x.lengths)
+            if not wrong.size:
+                return ragged
+            if len({len(row) for row in y}) > 1:
+                n = int(wrong[0])
+                raise ValueError(
+                    f"y[{n}]: expected {self._x.lengths[n]} steps like x[{n}], "
+                    f"got {ragged.lengths[n]}"
+                )
         try:
             array = np.asarray(y)
         except ValueError:

@@ -225,9 +225,9 @@ class _RecurrentNetwork(Recurrent):
             _checks.of_shape(
                 part_name, part, "(num_layers * num_directions, N, H)", shape, self.dtype
             )
-            for part_name, part in zip(names, parts)
+            for part_name, part in zip(names, parts, strict=True)
         ]
-        cells = iter(zip(*arrays) if self._has_cell_state else arrays[0])
+        cells = iter(zip(*arrays, strict=True) if self._has_cell_state else arrays[0])
         entries: list[Any] = []
         for layer in self._stack.layers:
             if isinstance(layer, Bidirectional):
@@ -239,7 +239,7 @@ class _RecurrentNetwork(Recurrent):
     def _packed(self, states: tuple[Any, ...]) -> Any:
         """Put the stack's states together in PyTorch's layout: the inverse of `_states`."""
         cells: list[Any] = []
-        for layer, entry in zip(self._stack.layers, states):
+        for layer, entry in zip(self._stack.layers, states, strict=True):
             if isinstance(layer, Bidirectional):
                 cells += entry
             elif isinstance(layer, Recurrent):

@@ -68,7 +68,7 @@ class Optimizer(ABC):
     def _update(self, parameters: FloatArray, gradients: FloatArray) -> None: ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what an equal optimizer needs to go on exactly: step count and copies of vectors."""
+        """Return the step count and copies of the vectors: what it takes to go on exactly."""
         return {"steps": self.steps} | {k: v.copy() for k, v in self._state.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

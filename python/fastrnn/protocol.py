@@ -65,7 +65,7 @@ class Layer(ABC):
 
     @property
     def parameters(self) -> Mapping[str, FloatArray]:
-        """Writable views of the parameters by name; what is written takes effect at the next call."""
+        """Writable views of the parameters by name; writing takes effect at the next call."""
         return self._parameters
 
     @property

@@ -88,7 +88,7 @@ def read_sequences(
             if "x" not in arrays:
                 raise ValueError(f"{path}: expected an array x, got {', '.join(arrays) or 'none'}")
             x = arrays["x"]
-            lengths = arrays["lengths"] if "lengths" in arrays else None
+            lengths = arrays.get("lengths", None)
     elif path.suffix == ".npy":
         x = _open_arrays(path)
     elif path.suffix == ".csv":
