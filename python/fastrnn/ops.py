@@ -169,7 +169,7 @@ def _kernel_input(array: FloatArray) -> FloatArray:
     readable = array.flags.aligned and all(stride % item == 0 for stride in array.strides)
     if readable and (array.shape[-1] <= 1 or array.strides[-1] == item):
         return array
-    return np.ascontiguousarray(array)
+    return np.array(array, order="C", copy=True)
 
 
 def _optional_input(array: FloatArray | None) -> FloatArray | None:

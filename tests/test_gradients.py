@@ -1,0 +1,121 @@
+"""Gradients against central differences in float64: every cell with every option, every layer."""
+
+import numpy as np
+import pytest
+
+import fastrnn as fr
+from cases import network
+from fastrnn import ops
+from fastrnn.testing import TOLERANCES, check_gradients, random_lengths
+
+BATCH, STEPS, INPUTS, HIDDEN = 3, 4, 2, 3
+
+#: Options of the layer, and whether to give lengths and an initial state.
+VARIANTS = {
+    "plain": ({}, False, False),
+    "no bias": ({"bias": False}, False, False),
+    "ragged": ({}, True, False),
+    "reversed": ({"reverse": True}, False, True),
+    "reversed, ragged": ({"reverse": True}, True, True),
+    "initial and final state": ({}, False, True),
+    "two layers": ({"num_layers": 2}, True, True),
+    "bidirectional": ({"bidirectional": True}, True, True),
+    "two layers, bidirectional": ({"num_layers": 2, "bidirectional": True}, True, True),
+    "dropout": ({"num_layers": 2, "dropout": 0.4}, False, False),
+    "time first": ({"batch_first": False, "bidirectional": True}, True, True),
+}
+
+CELLS = ["lstm", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu"]
+
+
+def test_every_cell_has_its_cases():
+    assert set(CELLS) == set(ops.CELLS)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_recurrent_gradients(cell, variant):
+    options, ragged, with_state = VARIANTS[variant]
+    rng = np.random.default_rng(3)
+    layer = network(cell, INPUTS, HIDDEN, dtype="float64", seed=2, **options)
+    x = rng.standard_normal(
+        (STEPS, BATCH, INPUTS) if options.get("batch_first") is False else (BATCH, STEPS, INPUTS)
+    )
+    lengths = random_lengths(rng, BATCH, STEPS) if ragged else None
+    shape = (layer.num_layers * layer.num_directions, BATCH, HIDDEN)
+    state = None
+    if with_state:
+        h, c = 0.5 * rng.standard_normal((2, *shape))
+        state = (h, c) if cell == "lstm" else h
+    check = check_gradients(layer, x, state, lengths=lengths, seed=1)
+    assert 0 < check.error < TOLERANCES["gradient"][0], check
+
+
+OTHER_LAYERS = {
+    "Linear": lambda: fr.Linear(INPUTS, 5, dtype="float64", seed=0),
+    "Linear without bias": lambda: fr.Linear(INPUTS, 5, bias=False, dtype="float64", seed=0),
+    "Dropout": lambda: fr.Dropout(0.5, seed=0),
+    "Last": lambda: fr.Last(),
+    "Last, bidirectional": lambda: fr.Last(bidirectional=True),
+    "MeanPool": lambda: fr.MeanPool(),
+    "Standardize": lambda: fr.Standardize([0.5, -1.0], [2.0, 3.0], dtype="float64"),
+    "Stacked": lambda: fr.Stacked(
+        [fr.GRU(INPUTS, 3, dtype="float64", seed=0), fr.LSTM(3, 4, dtype="float64", seed=1)]
+    ),
+    "Bidirectional, sum": lambda: fr.Bidirectional(
+        fr.GRU(INPUTS, 3, dtype="float64", seed=0), "sum", seed=1
+    ),
+    "Bidirectional of a stack": lambda: fr.Bidirectional(
+        fr.LSTM(INPUTS, 3, 2, dtype="float64", seed=0), seed=1
+    ),
+    "Sequential": lambda: fr.Sequential(
+        [
+            fr.Linear(INPUTS, 3, dtype="float64", seed=0),
+            fr.LSTM(3, 3, dtype="float64", bidirectional=True, seed=1),
+            fr.Dropout(0.3, seed=2),
+            fr.Last(bidirectional=True),
+            fr.Linear(6, 2, dtype="float64", seed=3),
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("name", OTHER_LAYERS)
+def test_other_gradients(name, ragged):
+    rng = np.random.default_rng(4)
+    lengths = random_lengths(rng, BATCH, STEPS) if ragged else None
+    layer = OTHER_LAYERS[name]()
+    check = check_gradients(layer, rng.standard_normal((BATCH, STEPS, INPUTS)), lengths=lengths)
+    assert check.error < TOLERANCES["gradient"][0], check
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_embedding_gradients(ragged):
+    rng = np.random.default_rng(4)
+    tokens = rng.integers(0, 4, (BATCH, STEPS))  # several of the same
+    lengths = random_lengths(rng, BATCH, STEPS) if ragged else None
+    layer = fr.Sequential(
+        [fr.Embedding(6, 2, dtype="float64", seed=0), fr.GRU(2, 3, dtype="float64", seed=1)]
+    )
+    check = check_gradients(layer, tokens, lengths=lengths)
+    assert check.error < TOLERANCES["gradient"][0], check
+
+
+def test_every_public_layer_has_a_case():
+    covered = {name.split(",")[0].split(" ")[0] for name in OTHER_LAYERS}
+    covered |= {"LSTM", "GRU", "RNN", "Embedding"}
+    layers = {n for n in fr.__all__ if isinstance(getattr(fr, n), type)}
+    assert covered == layers - {"History", "Trainer"}
+
+
+def test_the_check_sees_a_wrong_gradient(monkeypatch):
+    layer = fr.GRU(INPUTS, HIDDEN, dtype="float64", seed=0)
+    backward = ops.backward
+
+    def wrong(*arguments, **options):
+        dx, dh0, dc0 = backward(*arguments, **options)
+        return dx * 1.0001, dh0, dc0
+
+    monkeypatch.setattr(ops, "backward", wrong)
+    assert check_gradients(layer, np.ones((BATCH, STEPS, INPUTS))).error > 1e-5

@@ -1,0 +1,187 @@
+"""Bit for bit the same: whatever the other rows, padding, threads, strides or chunks of time."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastrnn as fr
+from cases import draw, network, state_of
+from fastrnn import ops
+from fastrnn.recurrent import RecurrentLayer
+from fastrnn.testing import assert_same_bits, leaves, random_lengths
+
+DTYPES = ["float32", "float64"]
+
+
+def run_all(layer, x, state, dy, dstate, lengths=None):
+    """Return everything a training step gives, by name."""
+    layer.zero_grad()
+    y, final, tape = layer.forward(x, state, lengths=lengths)
+    dx, dinitial = layer.backward(tape, dy, dstate)
+    named = {"y": y, "dx": dx, "gradients": layer.gradient_vector.copy()}
+    named |= {f"final {i}": part for i, part in enumerate(leaves(final))}
+    return named | {f"dinitial {i}": part for i, part in enumerate(leaves(dinitial))}
+
+
+def take(state, rows):
+    return tuple(p[rows] for p in state) if isinstance(state, tuple) else state[rows]
+
+
+def assert_all_same(actual, expected):
+    assert actual.keys() == expected.keys()
+    for name, array in expected.items():
+        assert_same_bits(actual[name], array, name)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cell", ops.CELLS)
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_a_row_does_not_depend_on_the_others(cell, dtype, data):
+    batch, steps = data.draw(st.integers(1, 30)), data.draw(st.integers(1, 8))
+    inputs, hidden = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 40))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    layer = RecurrentLayer(
+        cell, inputs, hidden, reverse=data.draw(st.booleans()), dtype=dtype, seed=0
+    )
+    x, state, dy, dstate = draw(cell, (batch, steps, inputs, hidden), dtype, rng)
+    lengths = random_lengths(rng, batch, steps)
+    whole = run_all(layer, x, state, dy, dstate, lengths)
+    rows = np.sort(rng.permutation(batch)[: max(1, batch // 3)])
+    cut = max(1, int(lengths[rows].max()))  # the longest that is left
+    part = run_all(
+        layer, x[rows, :cut], take(state, rows), dy[rows, :cut], take(dstate, rows), lengths[rows]
+    )
+    for name, array in part.items():
+        if name != "gradients":
+            expected = whole[name][rows]
+            expected = expected[:, :cut] if name in ("y", "dx") else expected
+            assert_same_bits(array, expected, name)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cell", ops.CELLS)
+def test_padding_changes_nothing(cell, dtype):
+    rng = np.random.default_rng(0)
+    layer = network(cell, 5, 17, 2, bidirectional=True, dtype=dtype, seed=0)
+    x = rng.standard_normal((9, 7, 5)).astype(dtype)
+    dy = rng.standard_normal((9, 7, 34)).astype(dtype)
+    lengths = random_lengths(rng, 9, 7)
+    padding = np.arange(7) >= lengths[:, None]
+    results = []
+    for content in (0.0, 1e30, np.inf, np.nan):
+        x[padding], dy[padding] = content, content
+        results.append(run_all(layer, x, None, dy, None, lengths))
+        assert np.isfinite(results[-1]["gradients"]).all()
+        assert_all_same(results[-1], results[0])
+    assert not results[0]["y"][padding].any()
+    assert not results[0]["dx"][padding].any()
+    longer = np.concatenate([x, np.full_like(x, np.nan)], axis=1)
+    longer_dy = np.concatenate([dy, np.full_like(dy, np.nan)], axis=1)
+    more = run_all(layer, longer, None, longer_dy, None, lengths)
+    more["y"], more["dx"] = more["y"][:, :7], more["dx"][:, :7]
+    assert_all_same(more, results[0])
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("cell", ops.CELLS)
+def test_threads_change_nothing(cell, ragged):
+    rng = np.random.default_rng(0)
+    layer = network(cell, 30, 150, bidirectional=True, seed=0)
+    batch, steps = 40, 25
+    x = rng.standard_normal((batch, steps, 30)).astype(np.float32)
+    dy = rng.standard_normal((batch, steps, 300)).astype(np.float32)
+    lengths = random_lengths(rng, batch, steps) if ragged else None
+    before = fr.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2, 3, 7):
+            fr.set_num_threads(threads)
+            results.append(run_all(layer, x, None, dy, None, lengths))
+            assert_all_same(results[-1], results[0])
+    finally:
+        fr.set_num_threads(before)
+
+
+@pytest.mark.parametrize("cell", ops.CELLS)
+def test_chunks_of_time_change_nothing(cell):
+    rng = np.random.default_rng(0)
+    layer = RecurrentLayer(cell, 5, 17, seed=0)
+    x, state, _, _ = draw(cell, (6, 11, 5, 17), "float32", rng)
+    whole, final = layer(x, state)
+    for cuts in ([3], [1, 2, 9], list(range(1, 11))):
+        pieces, carried = [], state
+        for piece in np.split(x, cuts, axis=1):
+            y, carried = layer(piece, carried)
+            pieces.append(y)
+        assert_same_bits(np.concatenate(pieces, axis=1), whole, "y")
+        for got, expected in zip(leaves(carried), leaves(final), strict=True):
+            assert_same_bits(got, expected, "final state")
+
+
+def strided(array):
+    """Return copies of `array` in layouts that a user may come with, each with equal content."""
+    time_major = np.ascontiguousarray(array.swapaxes(0, 1)).swapaxes(0, 1)
+    wide = np.full((*array.shape[:2], array.shape[2] + 3), np.nan, array.dtype)
+    wide[..., 2:-1] = array
+    spread = np.full((array.shape[0] * 2, array.shape[1] * 3, array.shape[2]), np.nan, array.dtype)
+    spread[::2, ::3] = array
+    backwards = np.ascontiguousarray(array[::-1, ::-1])[::-1, ::-1]
+    apart = np.full((*array.shape, 2), np.nan, array.dtype)
+    apart[..., 0] = array
+    raw = np.empty(array.nbytes + 1, np.uint8)[1:]
+    unaligned = raw[: array.nbytes].view(array.dtype).reshape(array.shape)
+    unaligned[...] = array
+    fortran = np.asfortranarray(array)
+    return [
+        time_major,
+        wide[..., 2:-1],
+        spread[::2, ::3],
+        backwards,
+        apart[..., 0],
+        unaligned,
+        fortran,
+    ]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cell", ops.CELLS)
+def test_strides_change_nothing(cell, dtype):
+    rng = np.random.default_rng(0)
+    layer = RecurrentLayer(cell, 5, 17, dtype=dtype, seed=0)
+    x, state, dy, dstate = draw(cell, (6, 4, 5, 17), dtype, rng)
+    lengths = random_lengths(rng, 6, 4)
+    expected = run_all(layer, x, state, dy, dstate, lengths)
+    for x_view, dy_view in zip(strided(x), strided(dy), strict=True):
+        assert_all_same(run_all(layer, x_view, state, dy_view, dstate, lengths), expected)
+    for i, h_view in enumerate(strided(next(leaves(state))[None])):
+        h = h_view[0]
+        view = state_of(cell, h, state[1] if cell == "lstm" else None)
+        assert_all_same(run_all(layer, x, view, dy, dstate, lengths), expected), i
+
+
+@pytest.mark.parametrize("cell", ops.CELLS)
+def test_time_first_is_batch_first_with_axes_swapped(cell):
+    rng = np.random.default_rng(0)
+    first = network(cell, 5, 17, 2, bidirectional=True, seed=0)
+    second = network(cell, 5, 17, 2, bidirectional=True, batch_first=False, seed=0)
+    x = rng.standard_normal((6, 4, 5)).astype(np.float32)
+    dy = rng.standard_normal((6, 4, 34)).astype(np.float32)
+    lengths = random_lengths(rng, 6, 4)
+    expected = run_all(first, x, None, dy, None, lengths)
+    swapped = run_all(
+        second, x.swapaxes(0, 1).copy(), None, dy.swapaxes(0, 1).copy(), None, lengths
+    )
+    for name in ("y", "dx"):
+        swapped[name] = swapped[name].swapaxes(0, 1)
+    assert_all_same(swapped, expected)
+
+
+def test_a_row_of_linear_does_not_depend_on_the_others():
+    rng = np.random.default_rng(0)
+    layer = fr.Linear(37, 21, seed=0)
+    x = rng.standard_normal((600, 37)).astype(np.float32)
+    whole = layer(x)[0]
+    for rows in ([0], [5, 599], list(range(100, 131))):
+        assert_same_bits(layer(x[rows])[0], whole[rows], "y")
