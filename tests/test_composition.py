@@ -1,0 +1,138 @@
+"""Compositions against the same thing done by hand."""
+
+import numpy as np
+import pytest
+
+import fastrnn as fr
+from fastrnn.recurrent import RecurrentLayer
+from fastrnn.testing import assert_near, assert_same_bits
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((5, 7, 3)).astype(np.float32)  # asymmetric in time
+LENGTHS = np.array([7, 3, 0, 5, 1])
+
+
+def flipped(array, lengths):
+    """Reverse the valid steps of each row, by hand."""
+    result = np.zeros_like(array)
+    for n, steps in enumerate(lengths):
+        for t in range(steps):
+            result[n, t] = array[n, steps - 1 - t]
+    return result
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum"])
+def test_bidirectional_is_two_layers_with_flips_by_hand(merge):
+    layer = fr.Bidirectional(fr.LSTM(3, 4, seed=0), merge, seed=1)
+    forward = fr.LSTM(3, 4, seed=0)
+    backward = fr.LSTM(3, 4, seed=2)
+    for name, view in backward.parameters.items():
+        view[...] = layer.parameters[f"reverse.{name}"]
+        assert (view != forward.parameters[name]).all()
+    y, (state_f, state_r) = layer(X, lengths=LENGTHS)
+    y_f, expected_f = forward(X, lengths=LENGTHS)
+    y_r, expected_r = backward(flipped(X, LENGTHS), lengths=LENGTHS)
+    y_r = flipped(y_r, LENGTHS)
+    expected = np.concatenate([y_f, y_r], axis=2) if merge == "concat" else y_f + y_r
+    assert_same_bits(y, expected, "y")
+    for got, part in zip((*state_f, *state_r), (*expected_f, *expected_r), strict=True):
+        assert_same_bits(got, part, "final state")
+
+
+def test_options_build_the_same_objects_as_composition():
+    built = fr.GRU(3, 4, 2, bidirectional=True, seed=0)
+    first, second = (
+        fr.Bidirectional(RecurrentLayer("gru", size, 4, seed=0), seed=0) for size in (3, 8)
+    )
+    composed = fr.Stacked([first, second])
+    composed.parameter_vector[...] = built.parameter_vector
+    y, h = built(X, lengths=LENGTHS)
+    y_composed, states = composed(X, lengths=LENGTHS)
+    assert_same_bits(y, y_composed, "y")
+    flat = [part for pair in states for part in pair]
+    assert_same_bits(h, np.stack(flat), "final state")
+
+
+def test_stacked_is_one_layer_after_the_other():
+    lower, upper = fr.GRU(3, 6, seed=0), fr.LSTM(6, 4, seed=1)
+    y_lower, h = lower(X, lengths=LENGTHS)
+    y, state = upper(y_lower, lengths=LENGTHS)
+    stack = fr.Stacked([lower, upper])
+    y_stack, (h_stack, state_stack) = stack(X, lengths=LENGTHS)
+    assert_same_bits(y_stack, y, "y")
+    assert_same_bits(h_stack, h, "state of the lower layer")
+    assert_same_bits(state_stack[0], state[0], "state of the upper layer")
+
+
+def test_a_reversed_stack_is_the_stack_on_flipped_input():
+    stack = fr.LSTM(3, 4, 2, seed=0)
+    twin = stack.reversed_twin(seed=1)
+    twin.parameter_vector[...] = stack.parameter_vector
+    y = twin(X, lengths=LENGTHS)[0]
+    assert_same_bits(y, flipped(stack(flipped(X, LENGTHS), lengths=LENGTHS)[0], LENGTHS), "y")
+    assert not twin.reversed_twin(seed=2).reverse
+
+
+def test_last_of_a_bidirectional_layer_is_its_final_states():
+    layer = fr.LSTM(3, 4, bidirectional=True, seed=0)
+    y, (h, _) = layer(X, lengths=LENGTHS)
+    pooled, _ = fr.Last(bidirectional=True)(y, lengths=LENGTHS)
+    assert_same_bits(pooled, np.concatenate([h[0], h[1]], axis=1), "final states")
+
+
+def test_pooling_reads_valid_steps_only():
+    x = X.copy()
+    for n, steps in enumerate(LENGTHS):
+        x[n, steps:] = np.nan
+    last, _ = fr.Last()(x, lengths=LENGTHS)
+    mean, _ = fr.MeanPool()(x, lengths=LENGTHS)
+    for n, steps in enumerate(LENGTHS):
+        if steps:
+            assert_same_bits(last[n], x[n, steps - 1], "last")
+            assert_near(mean[n], x[n, :steps].mean(axis=0), "mean")
+        else:
+            assert not last[n].any()
+            assert not mean[n].any()
+    for layer in (fr.Last, fr.MeanPool):
+        time_first, _ = layer(batch_first=False)(x.swapaxes(0, 1), lengths=LENGTHS)
+        assert_same_bits(time_first, layer()(x, lengths=LENGTHS)[0], "time first")
+
+
+def test_sequential_passes_lengths_while_time_lasts():
+    model = fr.Sequential(
+        [
+            fr.Linear(3, 4, seed=0),
+            fr.GRU(4, 5, seed=1),
+            fr.Linear(5, 6, seed=2),
+            fr.Last(),
+            fr.Linear(6, 2, seed=3),
+        ]
+    )
+    padded = X.copy()
+    for n, steps in enumerate(LENGTHS):
+        padded[n, steps:] = np.nan
+    y, state = model(padded, lengths=LENGTHS)
+    assert np.isfinite(y).all()
+    assert [part is None for part in state] == [True, False, True, True, True]
+    for n, steps in enumerate(LENGTHS):
+        if steps:
+            assert_same_bits(model(X[n : n + 1, :steps])[0][0], y[n], "a row alone")
+
+
+def test_a_state_carries_a_sequential_over_chunks():
+    model = fr.Sequential([fr.LSTM(3, 5, 2, seed=0), fr.Linear(5, 2, seed=1)])
+    whole, _ = model(X)
+    first, state = model(X[:, :3])
+    second, _ = model(X[:, 3:], state)
+    assert_same_bits(np.concatenate([first, second], axis=1), whole, "y")
+
+
+def test_a_layer_belongs_to_one_composition():
+    layer = fr.GRU(3, 3, seed=0)
+    with pytest.raises(ValueError, match=r"layers\[1\].*of its own"):
+        fr.Stacked([layer, layer])
+    before = layer.parameter_vector.copy()
+    model = fr.Sequential([layer])
+    assert_same_bits(model.parameter_vector, before, "values move along")
+    with pytest.raises(ValueError, match="already part of a model"):
+        fr.Sequential([layer])

@@ -1,0 +1,67 @@
+"""Each instruction set that this processor has: chosen by name, as wide as it says, and right."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fastrnn import _isa, ops
+
+TESTS = Path(__file__).parent
+LANES = {"base": (4, False), "v3": (8, True), "v4": (16, True)}
+
+
+def python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_best_available_is_loaded():
+    requested = os.environ.get("FASTRNN_ISA")
+    assert ops.build_info()["instruction_set"] == (requested or _isa.available()[-1])
+
+
+@pytest.mark.parametrize("name", _isa.available())
+def test_each_is_loaded_by_name_and_compiled_as_wide_as_it_should(name):
+    code = "from fastrnn import ops; print(ops.build_info())"
+    info = eval(python(code, FASTRNN_ISA=name).stdout)  # a dict of plain values, printed by us
+    assert info["instruction_set"] == name
+    if sys.platform == "linux" and os.uname().machine == "x86_64":
+        lanes, fused = LANES[name]
+        assert (info["float32_lanes"], info["float64_lanes"]) == (lanes, lanes // 2)
+        assert info["fused_multiply_add"] is fused
+
+
+def test_asking_for_what_is_not_there_is_an_error():
+    result = python("import fastrnn", FASTRNN_ISA="v9")
+    assert result.returncode == 1
+    assert "FASTRNN_ISA=v9 was requested but not built; available: " in result.stderr
+
+
+def test_a_lacking_feature_is_named(monkeypatch):
+    monkeypatch.setattr(_isa._cpu, "missing_features", lambda name: ["avx512vl"] * (name == "v4"))
+    if "v4" not in _isa.built():
+        pytest.skip("not built for x86-64")
+    with pytest.raises(ImportError, match=r"lacks avx512vl; available: base, v3$"):
+        _isa.load("v4")
+
+
+@pytest.mark.parametrize("name", _isa.available()[:-1])
+def test_the_others_pass_the_kernel_tests_too(name):
+    files = ["test_kernels.py", "test_gradients.py", "test_invariance.py"]
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files],
+        cwd=TESTS,
+        env=os.environ | {"FASTRNN_ISA": name},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-2000:]

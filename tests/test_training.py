@@ -1,0 +1,212 @@
+"""Training: it learns, repeats exactly, stops early, survives bad numbers; predict and evaluate."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import fastrnn as fr
+from fastrnn.testing import assert_near, assert_same_bits
+
+
+def sums(count=96, seed=0, ragged=False):
+    """Sequences labelled by the sign of their sum."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(3, 11, count) if ragged else [10] * count
+    x = [rng.standard_normal((steps, 1)).astype(np.float32) for steps in lengths]
+    y = np.array([int(row.sum() > 0) for row in x])
+    return (x if ragged else np.stack(x)), y
+
+
+def classifier(cell=fr.GRU, dropout=0.0, seed=0):
+    return fr.Sequential(
+        [
+            cell(1, 16, 2, dropout=dropout, seed=seed),
+            fr.Last(),
+            fr.Linear(16, 2, seed=seed + 1),
+        ]
+    )
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("cell", [fr.LSTM, fr.GRU, fr.RNN])
+def test_it_learns_many_to_one(cell, ragged):
+    model = classifier(cell)
+    trainer = fr.Trainer(model, optimizer=fr.optim.Adam(1e-2), clip_norm=1.0)
+    history = trainer.fit(sums(ragged=ragged), epochs=30, seed=0, progress=False)
+    assert history.values("loss")[-1] < 0.3 * history.values("loss")[0]
+    assert trainer.evaluate(sums(seed=1, ragged=ragged)).accuracy > 0.85
+
+
+def test_it_learns_many_to_many_with_ragged_targets():
+    rng = np.random.default_rng(0)
+    x = [rng.standard_normal((steps, 1)).astype(np.float32) for steps in rng.integers(2, 12, 64)]
+    y = [np.cumsum(row, axis=0) for row in x]
+    model = fr.Sequential([fr.LSTM(1, 24, seed=0), fr.Linear(24, 1, seed=1)])
+    trainer = fr.Trainer(model, "mean_squared_error", fr.optim.Adam(1e-2))
+    data = fr.data.Dataset(x, y)
+    before = trainer.evaluate(data).loss
+    trainer.fit(data, epochs=60, seed=0, progress=False)
+    assert trainer.evaluate(data).loss < 0.05 * before
+    assert trainer.evaluate(data).accuracy is None
+    outputs = fr.predict(model, x)
+    assert [len(row) for row in outputs] == [len(row) for row in x]
+    squares = np.concatenate(outputs) - np.concatenate(y)
+    assert_near(np.mean(squares**2), trainer.evaluate(data).loss, "loss by hand", "float32")
+
+
+def test_it_learns_tokens_with_per_step_classes():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 5, (48, 9))
+    y = np.zeros_like(x)
+    y[:, 1:] = x[:, :-1]  # the token before
+    model = fr.Sequential(
+        [fr.Embedding(5, 8, seed=0), fr.GRU(8, 24, seed=1), fr.Linear(24, 5, seed=2)]
+    )
+    trainer = fr.Trainer(model, optimizer=fr.optim.Adam(1e-2))
+    mask = np.ones(x.shape, bool)
+    mask[:, 0] = False
+    data = fr.data.Dataset(x, y, None, mask)
+    trainer.fit(data, epochs=40, seed=0, progress=False)
+    assert trainer.evaluate(data).accuracy > 0.98
+
+
+def test_the_same_seed_gives_the_same_bits():
+    runs = []
+    for seed in (3, 3, 4):
+        model = classifier(dropout=0.3)
+        history = fr.Trainer(model).fit(sums(ragged=True), epochs=3, seed=seed, progress=False)
+        runs.append((model.parameter_vector.copy(), history.values("loss")))
+    assert_same_bits(runs[0][0], runs[1][0], "parameters")
+    assert runs[0][1] == runs[1][1]
+    assert (runs[0][0] != runs[2][0]).any()
+
+
+def test_threads_do_not_change_training():
+    before = fr.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2):
+            fr.set_num_threads(threads)
+            model = fr.Sequential(
+                [fr.LSTM(1, 64, bidirectional=True, seed=0), fr.Last(), fr.Linear(128, 2, seed=1)]
+            )
+            fr.Trainer(model).fit(sums(ragged=True), epochs=2, seed=0, progress=False)
+            results.append(model.parameter_vector.copy())
+    finally:
+        fr.set_num_threads(before)
+    assert_same_bits(results[1], results[0], "parameters")
+
+
+def test_padded_and_ragged_data_train_alike():
+    x, y = sums(ragged=True)
+    padded, lengths = fr.data.pad_sequences(x)
+    results = []
+    for data in ((x, y), (padded, y, lengths)):
+        model = classifier()
+        fr.Trainer(model).fit(data, epochs=2, seed=0, progress=False)
+        results.append(model.parameter_vector.copy())
+    assert_same_bits(results[1], results[0], "parameters")
+
+
+def test_early_stopping_restores_the_best_parameters():
+    model = classifier()
+    seen = []
+    trainer = fr.Trainer(
+        model,
+        optimizer=fr.optim.Adam(0.05),
+        callbacks=[lambda history: seen.append(model.parameter_vector.copy())],
+    )
+    held_out = sums(24, seed=5)
+    history = trainer.fit(sums(32), held_out, epochs=200, seed=0, patience=4, progress=False)
+    losses = history.values("validation_loss")
+    assert history.stopped_early
+    assert len(losses) < 200
+    assert history.best_epoch == int(np.argmin(losses)) == len(losses) - 5
+    assert_same_bits(model.parameter_vector, seen[history.best_epoch], "parameters")
+    assert trainer.evaluate(held_out).loss == losses[history.best_epoch]
+
+
+def test_a_callback_ends_training():
+    trainer = fr.Trainer(classifier(), callbacks=[lambda history: len(history.epochs) == 3])
+    history = trainer.fit(sums(), epochs=10, seed=0, progress=False)
+    assert len(history.epochs) == 3
+    assert history.stopped_early
+
+
+@pytest.mark.parametrize(("option", "limit"), [("clip_norm", 1e-3), ("clip_value", 1e-5)])
+def test_clipping_bounds_the_step(option, limit):
+    model = classifier()
+    before = model.parameter_vector.copy()
+    trainer = fr.Trainer(model, optimizer=fr.optim.SGD(1.0), **{option: limit})
+    history = trainer.fit(sums(32), epochs=1, seed=0, progress=False)
+    change = model.parameter_vector - before
+    size = np.linalg.norm(change) if option == "clip_norm" else np.abs(change).max()
+    assert 0.5 * limit < size <= limit * 1.001
+    assert history.epochs[0].gradient_norm > limit  # told before clipping
+
+
+def test_one_step_is_loss_backward_clip_and_update_by_hand():
+    x, y = sums(8)
+    model, twin = classifier(), classifier()
+    fr.Trainer(model, optimizer=fr.optim.SGD(0.1)).fit((x, y), epochs=1, seed=0, progress=False)
+    outputs, _, tape = twin.forward(x)
+    _, doutputs = fr.losses.SoftmaxCrossEntropy()(outputs, y)
+    twin.backward(tape, doutputs)
+    assert_near(
+        model.parameter_vector, twin.parameter_vector - 0.1 * twin.gradient_vector, "parameters"
+    )
+
+
+def test_nothing_is_printed_without_a_terminal(capfd):
+    fr.Trainer(classifier()).fit(sums(8), epochs=2, seed=0)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_progress_line_is_one_line_and_can_be_switched_off(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    fr.Trainer(classifier()).fit(sums(8), sums(8, seed=1), epochs=3, seed=0)
+    shown = capsys.readouterr().err
+    assert "epoch 3/3" in shown
+    assert "validation accuracy" in shown
+    assert shown.count("\n") == 1
+    fr.Trainer(classifier()).fit(sums(8), epochs=3, seed=0, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_predict_in_batches_is_predict_at_once():
+    x, _ = sums(20, ragged=True)
+    model = classifier()
+    assert_same_bits(
+        fr.predict(model, x, batch_size=3), fr.predict(model, x, batch_size=64), "outputs"
+    )
+
+
+def test_two_models_train_in_two_threads():
+    models = [classifier(seed=seed) for seed in (0, 0)]
+    errors = []
+
+    def work(model):
+        try:
+            fr.Trainer(model).fit(sums(ragged=True), epochs=3, seed=0, progress=False)
+        except Exception as error:
+            errors.append(error)
+
+    workers = [threading.Thread(target=work, args=(model,)) for model in models]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not errors
+    assert_same_bits(models[0].parameter_vector, models[1].parameter_vector, "parameters")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_accuracy_on_japanese_vowels(seed):
+    from fastrnn.cli.train import classifier as vowels_classifier
+
+    data = fr.datasets.japanese_vowels()
+    model = vowels_classifier(data, "lstm", 64, 1, seed)
+    trainer = fr.Trainer(model, optimizer=fr.optim.Adam(3e-3), clip_norm=1.0)
+    trainer.fit((data.train_x, data.train_y), epochs=40, seed=seed, progress=False)
+    assert trainer.evaluate((data.test_x, data.test_y)).accuracy >= 0.96
