@@ -3,9 +3,9 @@
 //   kernel_bench [--cell lstm|gru|gru_reset_before|rnn_tanh|rnn_relu] [--dtype float32|float64] [--rounds R]
 //                [N T I H] ...
 //
-// Goal (AVX-512, float32, LSTM): forward and forward + backward at least 0.80 and 0.72 of peak at 64 50 256 256, and
-// 0.65 and 0.60 at 32 100 16 64. Counted are the products alone: 2 N T G H (I + H) operations forward, three times
-// that for forward + backward.
+// Goal (AVX-512, float32, LSTM): forward and forward + backward at least 0.80 and 0.72 of peak at 64 50 256
+// 256, and 0.65 and 0.60 at 32 100 16 64. Counted are the products alone: 2 N T G H (I + H) operations
+// forward, three times that for forward + backward.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -40,7 +40,8 @@ class Array {
   }
   T* data() { return data_; }
   void fill_random(std::size_t count, double scale) {
-    for (std::size_t i = 0; i < count; ++i) data_[i] = static_cast<T>(scale * (2.0 * std::rand() / RAND_MAX - 1.0));
+    for (std::size_t i = 0; i < count; ++i)
+      data_[i] = static_cast<T>(scale * (2.0 * std::rand() / RAND_MAX - 1.0));
   }
 
  private:
@@ -48,7 +49,8 @@ class Array {
   T* data_;
 };
 
-// Multiply-adds into independent registers, enough of them to hide the latency: the most that a tile could reach.
+// Multiply-adds into independent registers, enough of them to hide the latency: the most that a tile could
+// reach.
 template <class T>
 double peak_gflops() {
   constexpr int chains = 12;
@@ -69,17 +71,22 @@ double peak_gflops() {
 
 int gates_of(Cell cell) {
   switch (cell) {
-    case Cell::lstm: return 4;
+    case Cell::lstm:
+      return 4;
     case Cell::gru:
-    case Cell::gru_reset_before: return 3;
-    default: return 1;
+    case Cell::gru_reset_before:
+      return 3;
+    default:
+      return 1;
   }
 }
 
 template <class T>
 void run(LayerSize size, int rounds) {
-  const std::size_t N = size.batch, S = size.steps, I = size.input_size, H = size.hidden_size, G = gates_of(size.cell);
-  Array<T> x(N * S * I), y(N * S * H), dy(N * S * H), dx(N * S * I), h_n(N * H), c_n(N * H), dh0(N * H), dc0(N * H);
+  const std::size_t N = size.batch, S = size.steps, I = size.input_size, H = size.hidden_size,
+                    G = gates_of(size.cell);
+  Array<T> x(N * S * I), y(N * S * H), dy(N * S * H), dx(N * S * I), h_n(N * H), c_n(N * H), dh0(N * H),
+      dc0(N * H);
   Array<T> w_ih(G * H * I), w_hh(G * H * H), b_ih(G * H), b_hh(G * H);
   Array<T> dw_ih(G * H * I), dw_hh(G * H * H), db_ih(G * H), db_hh(G * H);
   x.fill_random(N * S * I, 1.0);
@@ -88,9 +95,11 @@ void run(LayerSize size, int rounds) {
   for (auto* g : {&dw_ih, &dw_hh}) g->fill_random(G * H * (g == &dw_ih ? I : H), 0.0);
   for (auto* b : {&b_ih, &b_hh, &db_ih, &db_hh}) b->fill_random(G * H, 0.1);
 
-  Array<T> forward_panels(panel_size<T>(Pass::forward, size)), backward_panels(panel_size<T>(Pass::backward, size));
+  Array<T> forward_panels(panel_size<T>(Pass::forward, size)),
+      backward_panels(panel_size<T>(Pass::backward, size));
   Array<char> tape(tape_bytes<T>(size, nullptr)), inference_space(forward_workspace_bytes<T>(size, false)),
-      training_space(forward_workspace_bytes<T>(size, true)), backward_space(backward_workspace_bytes<T>(size));
+      training_space(forward_workspace_bytes<T>(size, true)),
+      backward_space(backward_workspace_bytes<T>(size));
   const Weights<const T> weights{w_ih.data(), w_hh.data(), b_ih.data(), b_hh.data()};
   const Timing timing{nullptr, false, 1};
   const auto strides = [&](T* data, std::size_t features) {
@@ -99,16 +108,33 @@ void run(LayerSize size, int rounds) {
   const auto read_strides = [&](T* data, std::size_t features) {
     return Sequence<const T>{data, std::ptrdiff_t(S * features), std::ptrdiff_t(features)};
   };
-  ForwardArguments<T> inference{size, timing, forward_panels.data(), read_strides(x.data(), I), {nullptr, 0},
-                                {nullptr, 0}, strides(y.data(), H), {h_n.data(), std::ptrdiff_t(H)},
-                                {c_n.data(), std::ptrdiff_t(H)}, nullptr, inference_space.data()};
+  ForwardArguments<T> inference{size,
+                                timing,
+                                forward_panels.data(),
+                                read_strides(x.data(), I),
+                                {nullptr, 0},
+                                {nullptr, 0},
+                                strides(y.data(), H),
+                                {h_n.data(), std::ptrdiff_t(H)},
+                                {c_n.data(), std::ptrdiff_t(H)},
+                                nullptr,
+                                inference_space.data()};
   ForwardArguments<T> training = inference;
   training.tape = tape.data();
   training.workspace = training_space.data();
-  const BackwardArguments<T> backward_arguments{
-      size, timing, backward_panels.data(), tape.data(), read_strides(dy.data(), H), {nullptr, 0}, {nullptr, 0},
-      strides(dx.data(), I), false, {dh0.data(), std::ptrdiff_t(H)}, {dc0.data(), std::ptrdiff_t(H)},
-      {dw_ih.data(), dw_hh.data(), db_ih.data(), db_hh.data()}, backward_space.data()};
+  const BackwardArguments<T> backward_arguments{size,
+                                                timing,
+                                                backward_panels.data(),
+                                                tape.data(),
+                                                read_strides(dy.data(), H),
+                                                {nullptr, 0},
+                                                {nullptr, 0},
+                                                strides(dx.data(), I),
+                                                false,
+                                                {dh0.data(), std::ptrdiff_t(H)},
+                                                {dc0.data(), std::ptrdiff_t(H)},
+                                                {dw_ih.data(), dw_hh.data(), db_ih.data(), db_hh.data()},
+                                                backward_space.data()};
 
   const auto infer = [&] { forward(inference); };
   const auto train = [&] {  // with packing, since training changes the weights at every step
@@ -167,13 +193,14 @@ int main(int argc, char** argv) {
       sizes.push_back(std::atol(argv[i]));
     }
   }
-  if (sizes.empty()) sizes = {64, 50, 256, 256, 32, 100, 16, 64, 32, 100, 128, 128, 64, 25, 1024, 1024, 1, 100, 32, 64};
+  if (sizes.empty())
+    sizes = {64, 50, 256, 256, 32, 100, 16, 64, 32, 100, 128, 128, 64, 25, 1024, 1024, 1, 100, 32, 64};
   if (sizes.size() % 4 || rounds < 1 || (dtype != "float32" && dtype != "float64"))
     return std::fprintf(stderr, "usage: kernel_bench [--cell C] [--dtype D] [--rounds R] [N T I H] ...\n"), 2;
-  std::printf("%s %s, one thread, medians of %d rounds; GFLOP/s and share of the measured FMA peak\n", name.c_str(),
-              dtype.c_str(), rounds);
-  std::printf("%5s %5s %5s %5s  %8s  %8s %6s  %8s %6s\n", "N", "T", "I", "H", "peak", "forward", "share", "fwd+bwd",
-              "share");
+  std::printf("%s %s, one thread, medians of %d rounds; GFLOP/s and share of the measured FMA peak\n",
+              name.c_str(), dtype.c_str(), rounds);
+  std::printf("%5s %5s %5s %5s  %8s  %8s %6s  %8s %6s\n", "N", "T", "I", "H", "peak", "forward", "share",
+              "fwd+bwd", "share");
   for (std::size_t i = 0; i < sizes.size(); i += 4) {
     const LayerSize size{cell, sizes[i], sizes[i + 1], sizes[i + 2], sizes[i + 3]};
     if (dtype == "float32")

@@ -1,5 +1,5 @@
-// From NumPy arrays to the contract's views. Judges memory only: what would read or write outside of an array, or
-// overlap, is refused; what the numbers mean is judged in Python.
+// From NumPy arrays to the contract's views. Judges memory only: what would read or write outside of an
+// array, or overlap, is refused; what the numbers mean is judged in Python.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -43,7 +43,8 @@ class Overlaps {
     }
     for (const Span& other : spans_) {
       if ((written || other.written) && span.begin < other.end && other.begin < span.end)
-        throw py::value_error(std::string(name) + ": expected memory of its own, got memory shared with " + other.name);
+        throw py::value_error(std::string(name) + ": expected memory of its own, got memory shared with " +
+                              other.name);
     }
     spans_.push_back(span);
   }
@@ -53,7 +54,8 @@ class Overlaps {
 
 inline std::string shape_text(const std::vector<py::ssize_t>& shape) {
   std::string text = "(";
-  for (const py::ssize_t n : shape) text += std::to_string(n) + (shape.size() == 1 || &n != &shape.back() ? ", " : "");
+  for (const py::ssize_t n : shape)
+    text += std::to_string(n) + (shape.size() == 1 || &n != &shape.back() ? ", " : "");
   return text + ")";
 }
 
@@ -71,7 +73,8 @@ void require(const char* name, const py::array& array, const std::vector<py::ssi
   }
   const std::vector<py::ssize_t> got(array.shape(), array.shape() + array.ndim());
   if (got != shape) {
-    throw py::value_error(std::string(name) + ": expected shape " + shape_text(shape) + ", got " + shape_text(got));
+    throw py::value_error(std::string(name) + ": expected shape " + shape_text(shape) + ", got " +
+                          shape_text(got));
   }
   if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0)
     throw py::value_error(std::string(name) + ": expected aligned elements, got an unaligned array");
@@ -81,12 +84,14 @@ void require(const char* name, const py::array& array, const std::vector<py::ssi
   }
   const py::ssize_t last = array.ndim() - 1;
   if (array.size() > 0 && array.shape(last) > 1 && array.strides(last) != static_cast<py::ssize_t>(sizeof(T)))
-    throw py::value_error(std::string(name) + ": expected the elements of the last axis side by side, got a stride of " +
+    throw py::value_error(std::string(name) +
+                          ": expected the elements of the last axis side by side, got a stride of " +
                           std::to_string(array.strides(last)) + " bytes");
 }
 
 inline void require_writable(const char* name, const py::array& array) {
-  if (!array.writeable()) throw py::value_error(std::string(name) + ": expected a writable array, got a read-only one");
+  if (!array.writeable())
+    throw py::value_error(std::string(name) + ": expected a writable array, got a read-only one");
 }
 
 // A flat, contiguous array of at least `count` elements.
@@ -94,8 +99,8 @@ template <class T>
 T* flat(const char* name, const py::array& array, std::size_t count, bool written) {
   require<T>(name, array, {array.size()});
   if (static_cast<std::size_t>(array.size()) < count) {
-    throw py::value_error(std::string(name) + ": expected at least " + std::to_string(count) + " elements, got " +
-                          std::to_string(array.size()));
+    throw py::value_error(std::string(name) + ": expected at least " + std::to_string(count) +
+                          " elements, got " + std::to_string(array.size()));
   }
   if (written) require_writable(name, array);
   return static_cast<T*>(const_cast<void*>(array.data()));
@@ -106,7 +111,8 @@ template <class T>
 T* aligned(const char* name, const py::array& array, std::size_t count, bool written) {
   T* data = flat<T>(name, array, count, written);
   if (reinterpret_cast<std::uintptr_t>(data) % alignment != 0)
-    throw py::value_error(std::string(name) + ": expected an address aligned to " + std::to_string(alignment) + " bytes");
+    throw py::value_error(std::string(name) + ": expected an address aligned to " +
+                          std::to_string(alignment) + " bytes");
   return data;
 }
 
@@ -122,7 +128,8 @@ class Views {
   Sequence<const T> read(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape) {
     require<T>(name, array, shape);
     overlaps_.read(name, array);
-    return {static_cast<const T*>(array.data()), stride<T>(array, 0), shape.size() > 2 ? stride<T>(array, 1) : 0};
+    return {static_cast<const T*>(array.data()), stride<T>(array, 0),
+            shape.size() > 2 ? stride<T>(array, 1) : 0};
   }
   Sequence<T> write(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape) {
     require<T>(name, array, shape);
@@ -131,7 +138,8 @@ class Views {
     return {static_cast<T*>(const_cast<void*>(array.data())), stride<T>(array, 0),
             shape.size() > 2 ? stride<T>(array, 1) : 0};
   }
-  Sequence<const T> read(const char* name, const OptionalArray& array, const std::vector<py::ssize_t>& shape) {
+  Sequence<const T> read(const char* name, const OptionalArray& array,
+                         const std::vector<py::ssize_t>& shape) {
     return array ? read(name, *array, shape) : Sequence<const T>{};
   }
   Sequence<T> write(const char* name, const OptionalArray& array, const std::vector<py::ssize_t>& shape) {
@@ -170,8 +178,8 @@ class Views {
     const auto* values = static_cast<const std::int64_t*>(array->data());
     for (py::ssize_t n = 0; n < batch; ++n) {
       if (values[n] < 0 || values[n] > steps)
-        throw py::value_error("lengths[" + std::to_string(n) + "]: expected 0..T = 0.." + std::to_string(steps) +
-                              ", got " + std::to_string(values[n]));
+        throw py::value_error("lengths[" + std::to_string(n) + "]: expected 0..T = 0.." +
+                              std::to_string(steps) + ", got " + std::to_string(values[n]));
     }
     return values;
   }

@@ -29,21 +29,25 @@ Pass pass_of(const std::string& name) {
 LayerSize layer_size(const std::string& cell, Size batch, Size steps, Size input_size, Size hidden_size) {
   if (batch < 0) throw py::value_error("batch: expected at least 0, got " + std::to_string(batch));
   if (steps < 0) throw py::value_error("steps: expected at least 0, got " + std::to_string(steps));
-  if (input_size < 1) throw py::value_error("input_size: expected at least 1, got " + std::to_string(input_size));
-  if (hidden_size < 1) throw py::value_error("hidden_size: expected at least 1, got " + std::to_string(hidden_size));
+  if (input_size < 1)
+    throw py::value_error("input_size: expected at least 1, got " + std::to_string(input_size));
+  if (hidden_size < 1)
+    throw py::value_error("hidden_size: expected at least 1, got " + std::to_string(hidden_size));
   return {cell_of(cell), batch, steps, input_size, hidden_size};
 }
 
 // N and T of x; its other checks follow with the rest.
 std::pair<Size, Size> batch_and_steps(const char* name, const py::array& x) {
   if (x.ndim() != 3) {
-    throw py::value_error(std::string(name) + ": expected 3 axes (N, T, features), got " + std::to_string(x.ndim()));
+    throw py::value_error(std::string(name) + ": expected 3 axes (N, T, features), got " +
+                          std::to_string(x.ndim()));
   }
   return {x.shape(0), x.shape(1)};
 }
 
 void require_cell_state(Cell cell, const char* name, const OptionalArray& array, bool needed) {
-  if (cell != Cell::lstm && array) throw py::value_error(std::string(name) + ": expected None, this cell has no c");
+  if (cell != Cell::lstm && array)
+    throw py::value_error(std::string(name) + ": expected None, this cell has no c");
   if (cell == Cell::lstm && needed && !array)
     throw py::value_error(std::string(name) + ": expected an array, got None");
 }
@@ -55,14 +59,16 @@ auto with_itemsize(Size itemsize, Visit&& visit) {
   throw py::value_error("itemsize: expected 4 or 8, got " + std::to_string(itemsize));
 }
 
-std::size_t panel_elements(const std::string& pass_name, const std::string& cell, Size input_size, Size hidden_size,
-                           Size itemsize) {
+std::size_t panel_elements(const std::string& pass_name, const std::string& cell, Size input_size,
+                           Size hidden_size, Size itemsize) {
   const LayerSize size = layer_size(cell, 0, 0, input_size, hidden_size);
-  return with_itemsize(itemsize, [&](auto zero) { return panel_size<decltype(zero)>(pass_of(pass_name), size); });
+  return with_itemsize(itemsize,
+                       [&](auto zero) { return panel_size<decltype(zero)>(pass_of(pass_name), size); });
 }
 
-void pack(const std::string& pass_name, const std::string& cell, const py::array& weight_ih, const py::array& weight_hh,
-          const OptionalArray& bias_ih, const OptionalArray& bias_hh, const py::array& panels) {
+void pack(const std::string& pass_name, const std::string& cell, const py::array& weight_ih,
+          const py::array& weight_hh, const OptionalArray& bias_ih, const OptionalArray& bias_hh,
+          const py::array& panels) {
   with_scalar("weight_ih", weight_ih, [&](auto zero) {
     using T = decltype(zero);
     if (weight_ih.ndim() != 2 || weight_hh.ndim() != 2)
@@ -100,10 +106,10 @@ std::size_t workspace_size(const std::string& pass_name, bool with_tape, const s
   });
 }
 
-void run_forward(const std::string& cell, const py::array& panels, const py::array& x, const OptionalArray& h0,
-                 const OptionalArray& c0, const OptionalArray& lengths, bool reverse, int threads, const py::array& y,
-                 const py::array& h_n, const OptionalArray& c_n, const OptionalArray& tape,
-                 const py::array& workspace) {
+void run_forward(const std::string& cell, const py::array& panels, const py::array& x,
+                 const OptionalArray& h0, const OptionalArray& c0, const OptionalArray& lengths, bool reverse,
+                 int threads, const py::array& y, const py::array& h_n, const OptionalArray& c_n,
+                 const OptionalArray& tape, const py::array& workspace) {
   with_scalar("panels", panels, [&](auto zero) {
     using T = decltype(zero);
     const auto [N, S] = batch_and_steps("x", x);
@@ -131,12 +137,12 @@ void run_forward(const std::string& cell, const py::array& panels, const py::arr
   });
 }
 
-void run_backward(const std::string& cell, const py::array& panels, const py::array& tape, const OptionalArray& dy,
-                  const OptionalArray& dh_n, const OptionalArray& dc_n, Size batch, Size steps,
-                  const OptionalArray& lengths, bool reverse, int threads, const OptionalArray& dx, bool add_to_dx,
-                  const py::array& dh0, const OptionalArray& dc0, const py::array& dweight_ih,
-                  const py::array& dweight_hh, const OptionalArray& dbias_ih, const OptionalArray& dbias_hh,
-                  const py::array& workspace) {
+void run_backward(const std::string& cell, const py::array& panels, const py::array& tape,
+                  const OptionalArray& dy, const OptionalArray& dh_n, const OptionalArray& dc_n, Size batch,
+                  Size steps, const OptionalArray& lengths, bool reverse, int threads,
+                  const OptionalArray& dx, bool add_to_dx, const py::array& dh0, const OptionalArray& dc0,
+                  const py::array& dweight_ih, const py::array& dweight_hh, const OptionalArray& dbias_ih,
+                  const OptionalArray& dbias_hh, const py::array& workspace) {
   with_scalar("panels", panels, [&](auto zero) {
     using T = decltype(zero);
     if (dweight_ih.ndim() != 2 || dweight_hh.ndim() != 2)
@@ -160,7 +166,8 @@ void run_backward(const std::string& cell, const py::array& panels, const py::ar
         add_to_dx,
         matrix(views.write("dh0", dh0, {batch, H})),
         matrix(views.write("dc0", dc0, {batch, H})),
-        {views.write_flat("dweight_ih", dweight_ih, {rows, I}), views.write_flat("dweight_hh", dweight_hh, {rows, H}),
+        {views.write_flat("dweight_ih", dweight_ih, {rows, I}),
+         views.write_flat("dweight_hh", dweight_hh, {rows, H}),
          views.write_flat("dbias_ih", dbias_ih, {rows}), views.write_flat("dbias_hh", dbias_hh, {rows})},
         views.scratch("workspace", workspace, backward_workspace_bytes<T>(size))};
     const py::gil_scoped_release release;
@@ -172,21 +179,22 @@ void run_backward(const std::string& cell, const py::array& panels, const py::ar
 
 void add_layer_functions(py::module_& module) {
   using py::arg;
-  module.def("panel_size", &panel_elements, arg("pass_name"), arg("cell"), arg("input_size"), arg("hidden_size"),
-             arg("itemsize"), "Elements of the panels of one pass.");
+  module.def("panel_size", &panel_elements, arg("pass_name"), arg("cell"), arg("input_size"),
+             arg("hidden_size"), arg("itemsize"), "Elements of the panels of one pass.");
   module.def("pack", &pack, arg("pass_name"), arg("cell"), arg("weight_ih"), arg("weight_hh"), arg("bias_ih"),
              arg("bias_hh"), arg("panels"), "Pack weights into panels for one pass.");
-  module.def("tape_size", &tape_size, arg("cell"), arg("batch"), arg("steps"), arg("input_size"), arg("hidden_size"),
-             arg("lengths"), arg("itemsize"), "Bytes of a tape.");
+  module.def("tape_size", &tape_size, arg("cell"), arg("batch"), arg("steps"), arg("input_size"),
+             arg("hidden_size"), arg("lengths"), arg("itemsize"), "Bytes of a tape.");
   module.def("workspace_size", &workspace_size, arg("pass_name"), arg("with_tape"), arg("cell"), arg("batch"),
              arg("steps"), arg("input_size"), arg("hidden_size"), arg("itemsize"), "Bytes of a workspace.");
-  module.def("forward", &run_forward, arg("cell"), arg("panels"), arg("x"), arg("h0"), arg("c0"), arg("lengths"),
-             arg("reverse"), arg("threads"), arg("y"), arg("h_n"), arg("c_n"), arg("tape"), arg("workspace"),
-             "Run a sequence; fill the tape where one is given.");
-  module.def("backward", &run_backward, arg("cell"), arg("panels"), arg("tape"), arg("dy"), arg("dh_n"), arg("dc_n"),
-             arg("batch"), arg("steps"), arg("lengths"), arg("reverse"), arg("threads"), arg("dx"), arg("add_to_dx"),
-             arg("dh0"), arg("dc0"), arg("dweight_ih"), arg("dweight_hh"), arg("dbias_ih"), arg("dbias_hh"),
-             arg("workspace"), "Back-propagate through a sequence; use up the tape.");
+  module.def("forward", &run_forward, arg("cell"), arg("panels"), arg("x"), arg("h0"), arg("c0"),
+             arg("lengths"), arg("reverse"), arg("threads"), arg("y"), arg("h_n"), arg("c_n"), arg("tape"),
+             arg("workspace"), "Run a sequence; fill the tape where one is given.");
+  module.def("backward", &run_backward, arg("cell"), arg("panels"), arg("tape"), arg("dy"), arg("dh_n"),
+             arg("dc_n"), arg("batch"), arg("steps"), arg("lengths"), arg("reverse"), arg("threads"),
+             arg("dx"), arg("add_to_dx"), arg("dh0"), arg("dc0"), arg("dweight_ih"), arg("dweight_hh"),
+             arg("dbias_ih"), arg("dbias_hh"), arg("workspace"),
+             "Back-propagate through a sequence; use up the tape.");
 }
 
 }  // namespace fastrnn::bindings

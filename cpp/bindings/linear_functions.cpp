@@ -1,7 +1,6 @@
 // The affine layer's functions over arrays.
-#include "fastrnn/linear.h"
-
 #include "arrays.hpp"
+#include "fastrnn/linear.h"
 #include "functions.hpp"
 
 namespace fastrnn::bindings {
@@ -16,7 +15,8 @@ LinearSize linear_size(Size rows, const py::array& weight) {
 }
 
 Size rows_of(const char* name, const py::array& x) {
-  if (x.ndim() != 2) throw py::value_error(std::string(name) + ": expected 2 axes, got " + std::to_string(x.ndim()));
+  if (x.ndim() != 2)
+    throw py::value_error(std::string(name) + ": expected 2 axes, got " + std::to_string(x.ndim()));
   return x.shape(0);
 }
 
@@ -78,7 +78,8 @@ void add_linear_functions(py::module_& module) {
   module.def("linear_forward", &run_forward, arg("weight"), arg("bias"), arg("x"), arg("y"), arg("workspace"),
              "y = x weight^T + bias.");
   module.def("linear_backward", &run_backward, arg("weight"), arg("x"), arg("dy"), arg("dx"), arg("dweight"),
-             arg("dbias"), arg("workspace"), "Gradients of the affine layer; those of the weights are added.");
+             arg("dbias"), arg("workspace"),
+             "Gradients of the affine layer; those of the weights are added.");
 }
 
 }  // namespace fastrnn::bindings

@@ -1,5 +1,5 @@
-// What this processor and operating system can run. Compiled for the baseline, in plain C against the Python API: it
-// is loaded before it is known what else may be.
+// What this processor and operating system can run. Compiled for the baseline, in plain C against the Python
+// API: it is loaded before it is known what else may be.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -11,15 +11,15 @@ static PyObject* missing_features(PyObject* self, PyObject* name) {
     Py_XDECREF(missing);
     return NULL;
   }
-#define REQUIRE(feature)                                                   \
-  if (!__builtin_cpu_supports(feature)) {                                  \
-    PyObject* text = PyUnicode_FromString(feature);                        \
-    if (!text || PyList_Append(missing, text) < 0) {                       \
-      Py_XDECREF(text);                                                    \
-      Py_DECREF(missing);                                                  \
-      return NULL;                                                         \
-    }                                                                      \
-    Py_DECREF(text);                                                       \
+#define REQUIRE(feature)                             \
+  if (!__builtin_cpu_supports(feature)) {            \
+    PyObject* text = PyUnicode_FromString(feature);  \
+    if (!text || PyList_Append(missing, text) < 0) { \
+      Py_XDECREF(text);                              \
+      Py_DECREF(missing);                            \
+      return NULL;                                   \
+    }                                                \
+    Py_DECREF(text);                                 \
   }
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -28,8 +28,9 @@ static PyObject* missing_features(PyObject* self, PyObject* name) {
   } else if (strcmp(level, "v3") == 0) {
     REQUIRE("avx") REQUIRE("avx2") REQUIRE("fma") REQUIRE("bmi") REQUIRE("bmi2")
   } else if (strcmp(level, "v4") == 0) {
-    REQUIRE("avx") REQUIRE("avx2") REQUIRE("fma") REQUIRE("bmi") REQUIRE("bmi2")
-    REQUIRE("avx512f") REQUIRE("avx512bw") REQUIRE("avx512cd") REQUIRE("avx512dq") REQUIRE("avx512vl")
+    REQUIRE("avx")
+    REQUIRE("avx2") REQUIRE("fma") REQUIRE("bmi") REQUIRE("bmi2") REQUIRE("avx512f") REQUIRE("avx512bw")
+        REQUIRE("avx512cd") REQUIRE("avx512dq") REQUIRE("avx512vl")
   } else {
     Py_DECREF(missing);
     return PyErr_Format(PyExc_ValueError, "name: expected base, v3 or v4, got %s", level);
@@ -38,10 +39,10 @@ static PyObject* missing_features(PyObject* self, PyObject* name) {
   return missing;
 }
 
-static PyMethodDef methods[] = {
-    {"missing_features", missing_features, METH_O,
-     "missing_features(name: str) -> list[str]\n\nFeatures of instruction set `name` that this machine lacks."},
-    {NULL, NULL, 0, NULL}};
+static PyMethodDef methods[] = {{"missing_features", missing_features, METH_O,
+                                 "missing_features(name: str) -> list[str]\n\nFeatures of instruction set "
+                                 "`name` that this machine lacks."},
+                                {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef_Slot slots[] = {
 #if PY_VERSION_HEX >= 0x030D0000
@@ -49,7 +50,7 @@ static struct PyModuleDef_Slot slots[] = {
 #endif
     {0, NULL}};
 
-static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_cpu", "What this machine can run.", 0, methods, slots,
-                                        NULL, NULL, NULL};
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_cpu", "What this machine can run.", 0, methods, slots, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__cpu(void) { return PyModuleDef_Init(&definition); }

@@ -1,22 +1,24 @@
-// Sigmoid, tanh and relu on lanes (or on one number). Forward and backward use these same functions, and every
-// derivative is written in the activation's value, so that gradients are exact derivatives of what was computed.
+// Sigmoid, tanh and relu on lanes (or on one number). Forward and backward use these same functions, and
+// every derivative is written in the activation's value, so that gradients are exact derivatives of what was
+// computed.
 #pragma once
 
 #include "lanes.hpp"
 
 namespace fastrnn {
 
-// Error bounds in units in the last place of the result, over all inputs (subnormal results included); the tests
-// read these constants. Measured over every float32: sigmoid 2.41, tanh 2.50 (FASTRNN_EVERY_FLOAT=1 with
-// tests/cpp/activations_test.cpp).
+// Error bounds in units in the last place of the result, over all inputs (subnormal results included); the
+// tests read these constants. Measured over every float32: sigmoid 2.41, tanh 2.50 (FASTRNN_EVERY_FLOAT=1
+// with tests/cpp/activations_test.cpp).
 inline constexpr double sigmoid_error_ulp = 4.0;
 inline constexpr double tanh_error_ulp = 4.0;
 
 template <class T>
 struct ExponentialConstants;
 
-// ln 2 is split so that n * ln2_high is exact (Cody and Waite 1980). The polynomial P makes r + r^2 P(r) the minimax
-// approximation of e^r - 1 in relative error on |r| <= ln 2 / 2 (Remez exchange with 60 digits): 1.4e-8 and 1.9e-17.
+// ln 2 is split so that n * ln2_high is exact (Cody and Waite 1980). The polynomial P makes r + r^2 P(r) the
+// minimax approximation of e^r - 1 in relative error on |r| <= ln 2 / 2 (Remez exchange with 60
+// digits): 1.4e-8 and 1.9e-17.
 template <>
 struct ExponentialConstants<float> {
   static constexpr float log2_e = 1.44269504088896341f;
@@ -32,10 +34,11 @@ struct ExponentialConstants<double> {
   static constexpr double log2_e = 1.44269504088896340736;
   static constexpr double ln2_high = 0.693145751953125;
   static constexpr double ln2_low = 1.42860682030941723212e-6;
-  static constexpr std::array<double, 10> polynomial = {
-      0.50000000000000052246, 0.16666666666666588605, 0.041666666666576125392, 0.0083333333333899449535,
-      0.0013888888931789045067, 0.00019841269718365194245, 0.000024801504986502373192, 2.7557407852113131511e-6,
-      2.7626158232910459528e-7, 2.505377767823970962e-8};
+  static constexpr std::array<double, 10> polynomial = {0.50000000000000052246,     0.16666666666666588605,
+                                                        0.041666666666576125392,    0.0083333333333899449535,
+                                                        0.0013888888931789045067,   0.00019841269718365194245,
+                                                        0.000024801504986502373192, 2.7557407852113131511e-6,
+                                                        2.7626158232910459528e-7,   2.505377767823970962e-8};
   static constexpr double sigmoid_range = 747.0;
   static constexpr double tanh_range = 20.0;
 };
@@ -65,7 +68,8 @@ FASTRNN_INLINE Exponential<V> exponential(V a) {
 template <class V>
 FASTRNN_INLINE V sigmoid(V a) {
   using T = scalar_of<V>;
-  const Exponential<V> e = exponential(at_least(negative_absolute(a), -ExponentialConstants<T>::sigmoid_range));
+  const Exponential<V> e =
+      exponential(at_least(negative_absolute(a), -ExponentialConstants<T>::sigmoid_range));
   const V one = V(T(1));
   const V z = scale_by_power_of_two(one + e.fraction, e.power);
   return where_negative(a, z, one) / (one + z);

@@ -1,5 +1,5 @@
-// Cuts one allocation into aligned arrays. With a null base it only counts, so that the size of a workspace and its
-// use are the same lines of code.
+// Cuts one allocation into aligned arrays. With a null base it only counts, so that the size of a workspace
+// and its use are the same lines of code.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// Blocked lanes: how kernels see a matrix of rows x features. Features are cut into blocks as wide as a SIMD register;
-// a block holds all rows side by side, so that a tile finds its rows at a constant distance and always whole registers.
-// This is the only file where kernels read or write the caller's arrays.
+// Blocked lanes: how kernels see a matrix of rows x features. Features are cut into blocks as wide as a SIMD
+// register; a block holds all rows side by side, so that a tile finds its rows at a constant distance and
+// always whole registers. This is the only file where kernels read or write the caller's arrays.
 #pragma once
 
 #include "lanes.hpp"
@@ -13,15 +13,18 @@ constexpr Index lane_blocks(Index features) {
   return (features + lane_width<T> - 1) / lane_width<T>;
 }
 
-// Element (row, feature) is at data[block * block_stride + row * row_stride + lane]; row_stride is the lane width times
-// the numbers kept per feature (1 for a state, the cell's blocks for gates). Lanes behind the last feature exist.
+// Element (row, feature) is at data[block * block_stride + row * row_stride + lane]; row_stride is the lane
+// width times the numbers kept per feature (1 for a state, the cell's blocks for gates). Lanes behind the
+// last feature exist.
 template <class T>
 struct Blocked {
   T* data = nullptr;
   Index block_stride = 0;
   Index row_stride = 0;
 
-  FASTRNN_INLINE T* at(Index block, Index row) const { return data + block * block_stride + row * row_stride; }
+  FASTRNN_INLINE T* at(Index block, Index row) const {
+    return data + block * block_stride + row * row_stride;
+  }
 };
 
 // Rows of the caller's array: row r is at data + order[r] * row_stride, its features side by side.

@@ -1,6 +1,6 @@
-// Back-propagation through time (Werbos 1990) of a sequence. The recurrence runs chunk by chunk from the last step to
-// the first; after each chunk the products that need no recurrence (dx and the weight gradients) are taken over all
-// its rows at once, while they are in cache.
+// Back-propagation through time (Werbos 1990) of a sequence. The recurrence runs chunk by chunk from the last
+// step to the first; after each chunk the products that need no recurrence (dx and the weight gradients) are
+// taken over all its rows at once, while they are in cache.
 #pragma once
 
 #include "sequence.hpp"
@@ -44,10 +44,14 @@ struct Backward {
       if constexpr (!has_reset_hidden<Cell>) return {};
       return view(reset_hidden, lane_blocks<T>(size.hidden_size), 1, local(slot));
     }
-    Blocked<T> dx_at(const Slot& slot) const { return view(dx, lane_blocks<T>(size.input_size), 1, local(slot)); }
+    Blocked<T> dx_at(const Slot& slot) const {
+      return view(dx, lane_blocks<T>(size.input_size), 1, local(slot));
+    }
   };
 
-  static std::size_t workspace_bytes(const LayerSize& size) { return Memory(size, {}, nullptr, nullptr, 0).arena.used(); }
+  static std::size_t workspace_bytes(const LayerSize& size) {
+    return Memory(size, {}, nullptr, nullptr, 0).arena.used();
+  }
 
   static void run(const BackwardArguments<T>& a) {
     const Index rows = Schedule::kept_rows(a.size.batch, a.size.steps, a.timing.lengths);
@@ -68,9 +72,11 @@ struct Backward {
     }
 
     scatter(constant(d.dh), all, size.hidden_size, rows_of(a.dh0, schedule.order()));
-    if (Cell::has_cell_state) scatter(constant(d.dc), all, size.hidden_size, rows_of(a.dc0, schedule.order()));
-    add_gradients<Cell, T>(size, memory.gradient_panels,
-                           {a.dweights.weight_ih, a.dweights.weight_hh, a.dweights.bias_ih, a.dweights.bias_hh});
+    if (Cell::has_cell_state)
+      scatter(constant(d.dc), all, size.hidden_size, rows_of(a.dc0, schedule.order()));
+    add_gradients<Cell, T>(
+        size, memory.gradient_panels,
+        {a.dweights.weight_ih, a.dweights.weight_hh, a.dweights.bias_ih, a.dweights.bias_hh});
     if (a.dx.data && !a.add_to_dx) clear_padding(a.dx, a.size, a.timing.lengths, size.input_size);
   }
 
@@ -83,7 +89,8 @@ struct Backward {
       clear(d, rows, lane_blocks<T>(size.hidden_size));
   }
 
-  static void run_chunk(const BackwardArguments<T>& a, const Memory& memory, const GradientViews<T>& d, Range steps) {
+  static void run_chunk(const BackwardArguments<T>& a, const Memory& memory, const GradientViews<T>& d,
+                        Range steps) {
     const Schedule& schedule = memory.schedule;
     const LayerDimensions size = memory.size;
     const PanelLayout<Cell, T> layout{size};
@@ -92,7 +99,8 @@ struct Backward {
     const double cost = row_cost<Cell>(size) * static_cast<double>(rows);
 
     const Index row_parts = useful_threads(a.timing.threads, cost, a.size.batch);
-    parallel_for(row_parts, [&](Index part) { run_steps(a, memory, d, steps, schedule.part(row_parts, part)); });
+    parallel_for(row_parts,
+                 [&](Index part) { run_steps(a, memory, d, steps, schedule.part(row_parts, part)); });
 
     const Blocked<const T> x = constant(memory.storage.x_at(first)), h = constant(memory.storage.h_at(first)),
                            reset_hidden = constant(memory.reset_hidden_at(first)),
@@ -114,8 +122,7 @@ struct Backward {
     const Index dx_parts = useful_threads(a.timing.threads, cost, rows);
     parallel_for(dx_parts, [&](Index part) {
       const Range share{rows * part / dx_parts, rows * (part + 1) / dx_parts};
-      multiply_backward<Cell, T>(layout, 0, a.panels, gates, share, false,
-                                 memory.dx_at(first));
+      multiply_backward<Cell, T>(layout, 0, a.panels, gates, share, false, memory.dx_at(first));
     });
     for (Index step = steps.begin; step < steps.end; ++step) {
       const Rows<T> target = rows_at(a.dx, schedule.time(step), schedule.order());
@@ -128,15 +135,16 @@ struct Backward {
   }
 
   // The recurrence over a chunk's steps for some of the rows.
-  static void run_steps(const BackwardArguments<T>& a, const Memory& memory, const GradientViews<T>& d, Range steps,
-                        Range part) {
+  static void run_steps(const BackwardArguments<T>& a, const Memory& memory, const GradientViews<T>& d,
+                        Range steps, Range part) {
     const Schedule& schedule = memory.schedule;
     const LayerDimensions size = memory.size;
     for (Index step = steps.end; step-- > steps.begin;) {
       const Index active = schedule.active(step);
       const Range running{part.begin, std::min(part.end, active)};
       const Slot slot = schedule.slot(step);
-      const StepViews<T> views = memory.storage.step(slot, schedule.slot(step + 1), memory.reset_hidden_at(slot));
+      const StepViews<T> views =
+          memory.storage.step(slot, schedule.slot(step + 1), memory.reset_hidden_at(slot));
       if (running.begin < running.end) {
         if (a.dy.data)
           gather_add(rows_at(a.dy, schedule.time(step), schedule.order()), running, size.hidden_size, d.dh);
@@ -147,7 +155,8 @@ struct Backward {
       clear(views.gates, ended, lane_blocks<T>(size.hidden_size));
       clear(views.x, ended, lane_blocks<T>(size.input_size));
       clear(views.h_prev, ended, lane_blocks<T>(size.hidden_size));
-      if constexpr (has_reset_hidden<Cell>) clear(views.reset_hidden, ended, lane_blocks<T>(size.hidden_size));
+      if constexpr (has_reset_hidden<Cell>)
+        clear(views.reset_hidden, ended, lane_blocks<T>(size.hidden_size));
     }
   }
 };

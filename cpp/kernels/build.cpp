@@ -16,7 +16,8 @@ BuildInfo build_info() noexcept {
   return {FASTRNN_VERSION,
           FASTRNN_INSTRUCTION_SET,
           __VERSION__,
-          FASTRNN_TEXT(EIGEN_WORLD_VERSION) "." FASTRNN_TEXT(EIGEN_MAJOR_VERSION) "." FASTRNN_TEXT(EIGEN_MINOR_VERSION),
+          FASTRNN_TEXT(EIGEN_WORLD_VERSION) "." FASTRNN_TEXT(EIGEN_MAJOR_VERSION) "." FASTRNN_TEXT(
+              EIGEN_MINOR_VERSION),
           static_cast<int>(lane_width<float>),
           static_cast<int>(lane_width<double>),
           fused};

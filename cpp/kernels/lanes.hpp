@@ -1,4 +1,5 @@
-// Lanes: as many numbers as one SIMD register holds. The only file that touches Eigen's internals or an intrinsic.
+// Lanes: as many numbers as one SIMD register holds. The only file that touches Eigen's internals or an
+// intrinsic.
 #pragma once
 
 #include <Eigen/Core>
@@ -24,8 +25,9 @@ struct Lanes {
   Packet packet;
 
   Lanes() = default;
-  FASTRNN_INLINE Lanes(Packet p) : packet(p) {}                                   // NOLINT: a lane is its packet
-  FASTRNN_INLINE Lanes(T value) : packet(Eigen::internal::pset1<Packet>(value)) {}  // NOLINT: constants broadcast
+  FASTRNN_INLINE Lanes(Packet p) : packet(p) {}  // NOLINT: a lane is its packet
+  FASTRNN_INLINE Lanes(T value)
+      : packet(Eigen::internal::pset1<Packet>(value)) {}  // NOLINT: constants broadcast
 };
 
 template <class T>
@@ -50,8 +52,8 @@ struct ScalarOf<Lanes<T>> {
 template <class V>
 using scalar_of = typename ScalarOf<V>::type;
 
-// Calls f(0), f(1), ... f(count - 1) with compile-time constants. Tiles need this: with plain loops and unroll
-// pragmas GCC 12 kept the sums in memory and a tile ran at 30 to 62 instead of 95 to 105 GFLOP/s.
+// Calls f(0), f(1), ... f(count - 1) with compile-time constants. Tiles need this: with plain loops and
+// unroll pragmas GCC 12 kept the sums in memory and a tile ran at 30 to 62 instead of 95 to 105 GFLOP/s.
 template <class F, std::size_t... i>
 FASTRNN_INLINE void unroll_over(F&& f, std::index_sequence<i...>) {
   (f(std::integral_constant<int, static_cast<int>(i)>{}), ...);
@@ -61,7 +63,8 @@ FASTRNN_INLINE void unroll(F&& f) {
   unroll_over(std::forward<F>(f), std::make_index_sequence<count>{});
 }
 
-// ---- memory -----------------------------------------------------------------------------------------------------
+// ---- memory
+// -----------------------------------------------------------------------------------------------------
 
 template <class T>
 FASTRNN_INLINE Lanes<T> load(const T* aligned) {
@@ -121,10 +124,12 @@ FASTRNN_INLINE void transpose_square(const T* from, Index from_stride, T* to, In
   unroll<static_cast<int>(lane_width<T>)>(
       [&](auto i) { block.packet[i] = load_unaligned(from + i * from_stride).packet; });
   Eigen::internal::ptranspose(block);
-  unroll<static_cast<int>(lane_width<T>)>([&](auto i) { store_unaligned(to + i * to_stride, Lanes<T>(block.packet[i])); });
+  unroll<static_cast<int>(lane_width<T>)>(
+      [&](auto i) { store_unaligned(to + i * to_stride, Lanes<T>(block.packet[i])); });
 }
 
-// ---- arithmetic on lanes ----------------------------------------------------------------------------------------
+// ---- arithmetic on lanes
+// ----------------------------------------------------------------------------------------
 
 template <class T>
 FASTRNN_INLINE Lanes<T> operator+(Lanes<T> a, Lanes<T> b) {
@@ -142,7 +147,8 @@ template <class T>
 FASTRNN_INLINE Lanes<T> operator/(Lanes<T> a, Lanes<T> b) {
   return Eigen::internal::pdiv(a.packet, b.packet);
 }
-// a * b + c; one rounding where the instruction set has it (x86-64-v2 has not), everywhere alike within one module.
+// a * b + c; one rounding where the instruction set has it (x86-64-v2 has not), everywhere alike within one
+// module.
 template <class T>
 FASTRNN_INLINE Lanes<T> multiply_add(Lanes<T> a, Lanes<T> b, Lanes<T> c) {
   return Eigen::internal::pmadd(a.packet, b.packet, c.packet);
@@ -173,13 +179,15 @@ FASTRNN_INLINE Lanes<T> where_positive(Lanes<T> a, Lanes<T> yes) {
 template <class T>
 FASTRNN_INLINE Lanes<T> where_negative(Lanes<T> a, Lanes<T> negative, Lanes<T> other) {
   const Lanes<T> zero(T(0));
-  return Eigen::internal::pselect(Eigen::internal::pcmp_lt(a.packet, zero.packet), negative.packet, other.packet);
+  return Eigen::internal::pselect(Eigen::internal::pcmp_lt(a.packet, zero.packet), negative.packet,
+                                  other.packet);
 }
 // |a| with the sign of `sign`.
 template <class T>
 FASTRNN_INLINE Lanes<T> with_sign_of(Lanes<T> a, Lanes<T> sign) {
   const Lanes<T> sign_bit(T(-0.0));
-  return Eigen::internal::por(Eigen::internal::pabs(a.packet), Eigen::internal::pand(sign.packet, sign_bit.packet));
+  return Eigen::internal::por(Eigen::internal::pabs(a.packet),
+                              Eigen::internal::pand(sign.packet, sign_bit.packet));
 }
 // a * 2^n for an integral n, correctly rounded where the result is subnormal.
 template <class T>
@@ -188,7 +196,8 @@ FASTRNN_INLINE Lanes<T> scale_by_power_of_two(Lanes<T> a, Lanes<T> n) {
 }
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
-// Eigen 3.4 turns AVX-512 masks into full registers and back, and has no scalef: these say it in one instruction each.
+// Eigen 3.4 turns AVX-512 masks into full registers and back, and has no scalef: these say it in one
+// instruction each.
 FASTRNN_INLINE Lanes<float> at_least(Lanes<float> a, float bound) {
   return _mm512_max_ps(_mm512_set1_ps(bound), a.packet);  // maxps returns its second operand on NaN
 }
@@ -212,10 +221,12 @@ FASTRNN_INLINE Lanes<double> where_positive(Lanes<double> a, Lanes<double> yes) 
   return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(a.packet, _mm512_setzero_pd(), _CMP_GT_OQ), yes.packet);
 }
 FASTRNN_INLINE Lanes<float> where_negative(Lanes<float> a, Lanes<float> negative, Lanes<float> other) {
-  return _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(a.packet)), other.packet, negative.packet);
+  return _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(a.packet)), other.packet,
+                              negative.packet);
 }
 FASTRNN_INLINE Lanes<double> where_negative(Lanes<double> a, Lanes<double> negative, Lanes<double> other) {
-  return _mm512_mask_blend_pd(_mm512_movepi64_mask(_mm512_castpd_si512(a.packet)), other.packet, negative.packet);
+  return _mm512_mask_blend_pd(_mm512_movepi64_mask(_mm512_castpd_si512(a.packet)), other.packet,
+                              negative.packet);
 }
 FASTRNN_INLINE Lanes<float> scale_by_power_of_two(Lanes<float> a, Lanes<float> n) {
   return _mm512_scalef_ps(a.packet, n.packet);
@@ -225,7 +236,8 @@ FASTRNN_INLINE Lanes<double> scale_by_power_of_two(Lanes<double> a, Lanes<double
 }
 #endif
 
-// ---- the same verbs on one number, so that cells can be tested on `float` and `double` ----------------------------
+// ---- the same verbs on one number, so that cells can be tested on `float` and `double`
+// ----------------------------
 
 template <class T>
 using if_scalar = std::enable_if_t<std::is_floating_point_v<T>, T>;

@@ -16,11 +16,16 @@ struct Type {
 template <class Visit>
 auto with_cell(Cell cell, Visit&& visit) {
   switch (cell) {
-    case Cell::rnn_tanh: return visit(Type<RnnTanh>{});
-    case Cell::rnn_relu: return visit(Type<RnnRelu>{});
-    case Cell::gru: return visit(Type<Gru>{});
-    case Cell::gru_reset_before: return visit(Type<GruResetBefore>{});
-    case Cell::lstm: break;
+    case Cell::rnn_tanh:
+      return visit(Type<RnnTanh>{});
+    case Cell::rnn_relu:
+      return visit(Type<RnnRelu>{});
+    case Cell::gru:
+      return visit(Type<Gru>{});
+    case Cell::gru_reset_before:
+      return visit(Type<GruResetBefore>{});
+    case Cell::lstm:
+      break;
   }
   return visit(Type<Lstm>{});
 }
@@ -50,8 +55,9 @@ void pack_panels(Pass pass, const LayerSize& size, const Weights<const T>& weigh
 
 template <class T>
 std::size_t tape_bytes(const LayerSize& size, const std::int64_t* lengths) noexcept {
-  return with_cell(size.cell,
-                   [&](auto cell) { return Forward<typename decltype(cell)::type, T>::tape_bytes(size, lengths); });
+  return with_cell(size.cell, [&](auto cell) {
+    return Forward<typename decltype(cell)::type, T>::tape_bytes(size, lengths);
+  });
 }
 
 template <class T>
@@ -63,18 +69,21 @@ std::size_t forward_workspace_bytes(const LayerSize& size, bool with_tape) noexc
 
 template <class T>
 void forward(const ForwardArguments<T>& arguments) noexcept {
-  with_cell(arguments.size.cell, [&](auto cell) { Forward<typename decltype(cell)::type, T>::run(arguments); });
+  with_cell(arguments.size.cell,
+            [&](auto cell) { Forward<typename decltype(cell)::type, T>::run(arguments); });
 }
 
 template <class T>
 std::size_t backward_workspace_bytes(const LayerSize& size) noexcept {
-  return with_cell(size.cell,
-                   [&](auto cell) { return Backward<typename decltype(cell)::type, T>::workspace_bytes(size); });
+  return with_cell(size.cell, [&](auto cell) {
+    return Backward<typename decltype(cell)::type, T>::workspace_bytes(size);
+  });
 }
 
 template <class T>
 void backward(const BackwardArguments<T>& arguments) noexcept {
-  with_cell(arguments.size.cell, [&](auto cell) { Backward<typename decltype(cell)::type, T>::run(arguments); });
+  with_cell(arguments.size.cell,
+            [&](auto cell) { Backward<typename decltype(cell)::type, T>::run(arguments); });
 }
 
 template <class T>
@@ -92,16 +101,16 @@ void linear_backward(const LinearBackwardArguments<T>& arguments) noexcept {
   Linear<T>::backward(arguments);
 }
 
-#define FASTRNN_INSTANTIATE(T)                                                                       \
-  template std::size_t panel_size<T>(Pass, const LayerSize&) noexcept;                               \
-  template void pack_panels<T>(Pass, const LayerSize&, const Weights<const T>&, T*) noexcept;        \
-  template std::size_t tape_bytes<T>(const LayerSize&, const std::int64_t*) noexcept;                \
-  template std::size_t forward_workspace_bytes<T>(const LayerSize&, bool) noexcept;                  \
-  template void forward<T>(const ForwardArguments<T>&) noexcept;                                     \
-  template std::size_t backward_workspace_bytes<T>(const LayerSize&) noexcept;                       \
-  template void backward<T>(const BackwardArguments<T>&) noexcept;                                   \
-  template std::size_t linear_workspace_bytes<T>(const LinearSize&) noexcept;                        \
-  template void linear_forward<T>(const LinearForwardArguments<T>&) noexcept;                        \
+#define FASTRNN_INSTANTIATE(T)                                                                \
+  template std::size_t panel_size<T>(Pass, const LayerSize&) noexcept;                        \
+  template void pack_panels<T>(Pass, const LayerSize&, const Weights<const T>&, T*) noexcept; \
+  template std::size_t tape_bytes<T>(const LayerSize&, const std::int64_t*) noexcept;         \
+  template std::size_t forward_workspace_bytes<T>(const LayerSize&, bool) noexcept;           \
+  template void forward<T>(const ForwardArguments<T>&) noexcept;                              \
+  template std::size_t backward_workspace_bytes<T>(const LayerSize&) noexcept;                \
+  template void backward<T>(const BackwardArguments<T>&) noexcept;                            \
+  template std::size_t linear_workspace_bytes<T>(const LinearSize&) noexcept;                 \
+  template void linear_forward<T>(const LinearForwardArguments<T>&) noexcept;                 \
   template void linear_backward<T>(const LinearBackwardArguments<T>&) noexcept;
 
 FASTRNN_INSTANTIATE(FASTRNN_SCALAR)  // the build compiles this file once per scalar type, side by side

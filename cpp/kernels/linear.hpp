@@ -1,5 +1,5 @@
-// The affine layer on rows, in chunks that fit the cache, by the same panels, tiles and products as the recurrence:
-// it is a cell with one block, one section and no arithmetic.
+// The affine layer on rows, in chunks that fit the cache, by the same panels, tiles and products as the
+// recurrence: it is a cell with one block, one section and no arithmetic.
 #pragma once
 
 #include "fastrnn/linear.h"
@@ -48,7 +48,8 @@ struct Linear {
       const Blocked<T> x = memory.x_of(rows), y = memory.y_of(rows);
       gather<T>({a.x.data + row * a.x.batch_stride, a.x.batch_stride}, {0, rows}, size.input_size, x);
       multiply_forward(memory, constant(x), rows, y);
-      scatter<T>(constant(y), {0, rows}, size.hidden_size, {a.y.data + row * a.y.batch_stride, a.y.batch_stride});
+      scatter<T>(constant(y), {0, rows}, size.hidden_size,
+                 {a.y.data + row * a.y.batch_stride, a.y.batch_stride});
     });
   }
 
@@ -66,7 +67,8 @@ struct Linear {
       sum_bias_gradient<Affine, T>(layout, constant(dy), rows, 1, 0, memory.gradient_panels);
       if (!a.dx.data) return;
       multiply_backward<Affine, T>(layout, 0, memory.panels, constant(dy), {0, rows}, false, x);
-      scatter<T>(constant(x), {0, rows}, size.input_size, {a.dx.data + row * a.dx.batch_stride, a.dx.batch_stride});
+      scatter<T>(constant(x), {0, rows}, size.input_size,
+                 {a.dx.data + row * a.dx.batch_stride, a.dx.batch_stride});
     });
     add_gradients<Affine, T>(size, memory.gradient_panels, {a.dweight, nullptr, a.dbias, nullptr});
   }

@@ -1,10 +1,12 @@
 // Panels: the weights in the order in which tiles read them. The only file that knows block order.
 //
-// A section (one product of a cell) has, for U blocks of units, W blocks each, and k = 0..K-1 numbers of its source:
-//   forward panel     by groups of unit blocks: [k][unit block of the group][W][lane]; a group is one unit block, or up
+// A section (one product of a cell) has, for U blocks of units, W blocks each, and k = 0..K-1 numbers of its
+// source:
+//   forward panel     by groups of unit blocks: [k][unit block of the group][W][lane]; a group is one unit
+//   block, or up
 //                     to four where W = 1, so that a tile always has several packets
-//   backward panel    by groups of up to four column blocks of the source: [unit block][W][lane][column block][lane]
-//   gradient panel    laid out as the forward panel
+//   backward panel    by groups of up to four column blocks of the source: [unit block][W][lane][column
+//   block][lane] gradient panel    laid out as the forward panel
 // Biases: [unit block][block][lane], the sum of what the public biases add to a block.
 #pragma once
 
@@ -73,13 +75,14 @@ namespace detail {
 
 // The public matrix of a section, and its row where unit block `unit` of gate `gate` begins.
 template <class T>
-T* section_rows(const WeightRows<T>& weights, const Section& section, LayerDimensions size, int gate, Index unit) {
+T* section_rows(const WeightRows<T>& weights, const Section& section, LayerDimensions size, int gate,
+                Index unit) {
   T* matrix = section.source == Source::input ? weights.weight_ih : weights.weight_hh;
-  return matrix + (gate * size.hidden_size + unit * lane_width<T>) * size.of(section.source);
+  return matrix + (gate * size.hidden_size + unit * lane_width<T>)*size.of(section.source);
 }
 
-// Calls visit(public rows of the unit block, valid units, panel packet at k = 0, distance from k to k + 1) for each
-// packet column of a section's forward panel.
+// Calls visit(public rows of the unit block, valid units, panel packet at k = 0, distance from k to k + 1)
+// for each packet column of a section's forward panel.
 template <class Cell, class T, class Weight, class Panel, class Visit>
 void for_each_packet_column(const PanelLayout<Cell, T>& layout, int index, const WeightRows<Weight>& weights,
                             Panel* panels, Visit&& visit) {
@@ -121,7 +124,8 @@ void pack_forward(LayerDimensions size, const WeightRows<const T>& weights, T* p
         layout, s, weights, panels, [&](const T* rows, Index units, T* packet, Index step) {
           Index k = 0;
           if (units == width) {
-            for (; k + width <= columns; k += width) transpose_square(rows + k, columns, packet + k * step, step);
+            for (; k + width <= columns; k += width)
+              transpose_square(rows + k, columns, packet + k * step, step);
           }
           for (; k < columns; ++k) {
             for (Index lane = 0; lane < width; ++lane)
@@ -176,7 +180,8 @@ void pack_backward(LayerDimensions size, const WeightRows<const T>& weights, T* 
       const Index valid = std::min(count * width, columns - first * width);
       for (Index unit = 0; unit < layout.units(); ++unit) {
         for (int b = 0; b < section.blocks; ++b) {
-          const T* from = detail::section_rows(weights, section, size, section.gates[b], unit) + first * width;
+          const T* from =
+              detail::section_rows(weights, section, size, section.gates[b], unit) + first * width;
           for (Index lane = 0; lane < width; ++lane, row += count * width) {
             const Index copied = unit * width + lane < size.hidden_size ? valid : 0;
             std::copy_n(from + lane * columns, copied, row);

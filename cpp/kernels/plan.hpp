@@ -7,8 +7,8 @@
 
 namespace fastrnn {
 
-// Multiply-adds below which waking another thread costs more than it gains: a wake and a wait take about 10 us, in
-// which one AVX-512 core does half a million multiply-adds.
+// Multiply-adds below which waking another thread costs more than it gains: a wake and a wait take about 10
+// us, in which one AVX-512 core does half a million multiply-adds.
 inline constexpr double multiply_adds_per_thread = 1e6;
 
 inline Index useful_threads(int allowed, double multiply_adds, Index most) {

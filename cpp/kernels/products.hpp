@@ -1,4 +1,5 @@
-// The three products of a section, each by the same tile: forward (in step.hpp, where two sections share a tile),
+// The three products of a section, each by the same tile: forward (in step.hpp, where two sections share a
+// tile),
 //   backward   dsource (+)= gates @ section's weights
 //   gradient   dsection  += gates^T @ source
 // where `gates` holds gradients of pre-activations.
@@ -13,7 +14,8 @@ namespace fastrnn {
 template <class T>
 FASTRNN_INLINE Product<T> forward_product(Blocked<const T> source, Index row, Index features, const T* panel,
                                           Index panel_step) {
-  return {source.at(0, row), source.row_stride, 1, source.block_stride, lane_width<T>, features, panel, panel_step};
+  return {source.at(0, row), source.row_stride, 1,     source.block_stride,
+          lane_width<T>,     features,          panel, panel_step};
 }
 
 template <class Cell, class T>
@@ -22,24 +24,32 @@ void multiply_backward(const PanelLayout<Cell, T>& layout, int index, const T* p
   constexpr Index width = lane_width<T>;
   const Section& section = Cell::sections[index];
   const Index block = section.blocks * width;
-  for_each_part({0, lane_blocks<T>(layout.size.of(section.source))}, group_blocks, [&](Index first, Index count) {
-    const T* panel = panels + layout.backward_section(index) + first * layout.backward_column(index);
-    with_packets(count, [&](auto packets) {
-      for_each_part(rows, tile_rows(packets), [&](Index row, Index height) {
-        const Product<T> product{gates.at(0, row) + section.first * width, gates.row_stride, 1, gates.block_stride,
-                                 block, layout.units() * block, panel, packets * width};
-        const Sums<T> result{target.at(first, row), target.row_stride, target.block_stride};
-        const Sums<const T> start{add ? result.data : nullptr, result.row_stride, result.packet_stride};
-        multiply_tile<TileShape<packets, packets>>(height, start, product, {}, result);
+  for_each_part(
+      {0, lane_blocks<T>(layout.size.of(section.source))}, group_blocks, [&](Index first, Index count) {
+        const T* panel = panels + layout.backward_section(index) + first * layout.backward_column(index);
+        with_packets(count, [&](auto packets) {
+          for_each_part(rows, tile_rows(packets), [&](Index row, Index height) {
+            const Product<T> product{gates.at(0, row) + section.first * width,
+                                     gates.row_stride,
+                                     1,
+                                     gates.block_stride,
+                                     block,
+                                     layout.units() * block,
+                                     panel,
+                                     packets * width};
+            const Sums<T> result{target.at(first, row), target.row_stride, target.block_stride};
+            const Sums<const T> start{add ? result.data : nullptr, result.row_stride, result.packet_stride};
+            multiply_tile<TileShape<packets, packets>>(height, start, product, {}, result);
+          });
+        });
       });
-    });
-  });
 }
 
-// Adds to the gradient panel of one section the rows [0, rows) of a chunk; only groups g with g % parts == part.
+// Adds to the gradient panel of one section the rows [0, rows) of a chunk; only groups g with g % parts ==
+// part.
 template <class Cell, class T>
-void multiply_gradient(const PanelLayout<Cell, T>& layout, int index, Blocked<const T> source, Blocked<const T> gates,
-                       Index rows, Index parts, Index part, T* panels) {
+void multiply_gradient(const PanelLayout<Cell, T>& layout, int index, Blocked<const T> source,
+                       Blocked<const T> gates, Index rows, Index parts, Index part, T* panels) {
   constexpr Index width = lane_width<T>;
   constexpr bool several_blocks = Cell::blocks > 1;
   const Section& section = Cell::sections[index];
@@ -54,8 +64,14 @@ void multiply_gradient(const PanelLayout<Cell, T>& layout, int index, Blocked<co
       for_each_part({0, rows}, chunk_rows, [&](Index row, Index height) {
         for (Index k = 0; k < features; k += width) {
           for_each_part({0, std::min(width, features - k)}, tile_rows(packets), [&](Index lane, Index lanes) {
-            Product<T> product{source.at(k / width, row) + lane, 1, source.row_stride, 0, height, height,
-                               gates.at(first, row) + section.first * width, gates.row_stride};
+            Product<T> product{source.at(k / width, row) + lane,
+                               1,
+                               source.row_stride,
+                               0,
+                               height,
+                               height,
+                               gates.at(first, row) + section.first * width,
+                               gates.row_stride};
             const Sums<T> result{panel + (k + lane) * packets * width, packets * width};
             const Sums<const T> start{result.data, result.row_stride};
             if (adjacent) {
@@ -73,8 +89,8 @@ void multiply_gradient(const PanelLayout<Cell, T>& layout, int index, Blocked<co
 
 // Adds the column sums of rows [0, rows) to the bias part of a gradient panel; unit blocks as groups above.
 template <class Cell, class T>
-void sum_bias_gradient(const PanelLayout<Cell, T>& layout, Blocked<const T> gates, Index rows, Index parts, Index part,
-                       T* panels) {
+void sum_bias_gradient(const PanelLayout<Cell, T>& layout, Blocked<const T> gates, Index rows, Index parts,
+                       Index part, T* panels) {
   constexpr Index width = lane_width<T>;
   for (Index unit = part; unit < layout.units(); unit += parts) {
     T* bias = panels + unit * Cell::blocks * width;

@@ -1,9 +1,10 @@
 // Which rows run in which step, and where the numbers of a step lie.
 //
-// Rows are taken longest first, so that those running at a time step are always the first ones, in either direction:
-// running forward rows drop out at the end, running backward they join at the end. Slot s holds what step s starts
-// from (x, h_prev, c_prev) and its gates; the step writes its h and c into slot s + 1. Slots are gathered in chunks of
-// about `chunk_rows` rows, over which the products that need no recurrence are merged.
+// Rows are taken longest first, so that those running at a time step are always the first ones, in either
+// direction: running forward rows drop out at the end, running backward they join at the end. Slot s holds
+// what step s starts from (x, h_prev, c_prev) and its gates; the step writes its h and c into slot s + 1.
+// Slots are gathered in chunks of about `chunk_rows` rows, over which the products that need no recurrence
+// are merged.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +14,8 @@
 
 namespace fastrnn {
 
-// Large enough to spread the loads and stores of a weight gradient tile over many rows, small enough that one unit
-// block's gates (chunk_rows x 4 packets of 64 bytes) stay in L2.
+// Large enough to spread the loads and stores of a weight gradient tile over many rows, small enough that one
+// unit block's gates (chunk_rows x 4 packets of 64 bytes) stay in L2.
 inline constexpr Index chunk_rows = 256;
 
 struct Chunk {
@@ -55,8 +56,8 @@ class Schedule {
   }
 
   Index batch() const { return batch_; }
-  Index steps() const { return steps_; }                // the longest row's
-  const Index* order() const { return order_; }         // (N) the caller's row of each row, longest first
+  Index steps() const { return steps_; }         // the longest row's
+  const Index* order() const { return order_; }  // (N) the caller's row of each row, longest first
   Index time(Index step) const { return reverse_ ? steps_ - 1 - step : step; }
 
   // Rows running in a step; 0 outside of 0..steps() - 1.
@@ -71,8 +72,8 @@ class Schedule {
   Index chunk_count() const { return chunk_count_; }
   const Chunk& chunk(Index i) const { return chunks_[i]; }
 
-  // Rows of two alternating slots, and a bound for those of all slots (sum of lengths, one more per running row, and
-  // one per chunk to make its stride odd; two neighbouring chunks hold more than chunk_rows).
+  // Rows of two alternating slots, and a bound for those of all slots (sum of lengths, one more per running
+  // row, and one per chunk to make its stride odd; two neighbouring chunks hold more than chunk_rows).
   static constexpr Index alternating_stride(Index batch) { return odd(2 * batch); }
   static Index kept_rows(Index batch, Index steps, const std::int64_t* lengths) {
     Index sum = 0;

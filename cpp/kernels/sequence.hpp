@@ -26,11 +26,12 @@ void clear_padding(const Sequence<T>& s, const LayerSize& size, const std::int64
   }
 }
 
-// What the forward pass keeps for each slot. In training this is the tape; in inference two slots that alternate.
+// What the forward pass keeps for each slot. In training this is the tape; in inference two slots that
+// alternate.
 template <class Cell, class T>
 struct Storage {
   LayerDimensions size;
-  T* x;      // null only while sizes are counted
+  T* x;  // null only while sizes are counted
   T* h;
   T* c;      // null where the cell has none
   T* gates;  // null where nothing is kept
@@ -87,15 +88,16 @@ struct Forward {
     Storage<Cell, T> storage;
     T* reset_hidden;
 
-    Memory(const LayerSize& size, const Timing& timing, void* workspace, void* tape, bool keep, Index tape_rows)
+    Memory(const LayerSize& size, const Timing& timing, void* workspace, void* tape, bool keep,
+           Index tape_rows)
         : arena(workspace),
           tape_arena(tape),
           schedule(arena, size.batch, size.steps, timing.lengths, timing.reverse, keep),
           storage(keep ? tape_arena : arena, {size.input_size, size.hidden_size},
                   keep ? tape_rows : Schedule::alternating_stride(size.batch),
                   keep || Step<Cell, T>::steps_need_gates),
-          reset_hidden(arena.take<T>(
-              reset_hidden_size<Cell, T>({size.input_size, size.hidden_size}, size.batch))) {}
+          reset_hidden(
+              arena.take<T>(reset_hidden_size<Cell, T>({size.input_size, size.hidden_size}, size.batch))) {}
   };
 
   static std::size_t tape_bytes(const LayerSize& size, const std::int64_t* lengths) {
@@ -135,7 +137,8 @@ struct Forward {
       const Range running = within(0, schedule.active(step));
       if (running.begin >= running.end) continue;
       const Index time = schedule.time(step);
-      const StepViews<T> views = memory.storage.step(schedule.slot(step), schedule.slot(step + 1), reset_hidden);
+      const StepViews<T> views =
+          memory.storage.step(schedule.slot(step), schedule.slot(step + 1), reset_hidden);
       start(a.h0, views.h_prev, within(schedule.active(step - 1), schedule.active(step)), size, order);
       if (Cell::has_cell_state)
         start(a.c0, views.c_prev, within(schedule.active(step - 1), schedule.active(step)), size, order);
@@ -158,7 +161,8 @@ struct Forward {
   }
 
   // Rows with no step end in their initial state.
-  static void finish_without_steps(const ForwardArguments<T>& a, const Schedule& schedule, LayerDimensions size) {
+  static void finish_without_steps(const ForwardArguments<T>& a, const Schedule& schedule,
+                                   LayerDimensions size) {
     for (Index n = 0; n < a.size.batch; ++n) {
       if (schedule.steps() > 0 && (!a.timing.lengths || a.timing.lengths[n] > 0)) continue;
       copy_row(a.h0, a.h_n, n, size.hidden_size);

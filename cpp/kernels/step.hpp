@@ -45,14 +45,14 @@ struct Step {
       } else {
         constexpr Section input = Cell::sections[0], hidden = Cell::sections[1];
         static_assert(input.first == 0);
-        forward_group<TileShape<Cell::blocks, input.blocks, hidden.first, hidden.blocks>>(layout, panels, views, rows,
-                                                                                          first);
+        forward_group<TileShape<Cell::blocks, input.blocks, hidden.first, hidden.blocks>>(layout, panels,
+                                                                                          views, rows, first);
       }
     });
   }
 
-  static void backward(LayerDimensions size, const T* panels, const StepViews<T>& views, const GradientViews<T>& d,
-                       Range rows) {
+  static void backward(LayerDimensions size, const T* panels, const StepViews<T>& views,
+                       const GradientViews<T>& d, Range rows) {
     const PanelLayout<Cell, T> layout{size};
     for (Index unit = 0; unit < layout.units(); ++unit) {
       for (Index row = rows.begin; row < rows.end; ++row) backward_cell(views, d, unit, row);
@@ -63,8 +63,8 @@ struct Step {
  private:
   // All rows for the unit blocks of one tile, from block `first` on.
   template <class Shape>
-  static void forward_group(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views, Range rows,
-                            Index first) {
+  static void forward_group(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
+                            Range rows, Index first) {
     constexpr Index tallest = tile_rows(Shape::packets);
     alignas(alignment) T scratch[tallest * Shape::packets * width];
     const T* bias = panels + first * Cell::blocks * width;
@@ -79,7 +79,9 @@ struct Step {
       multiply_tile<Shape>(
           height, {bias, 0},
           forward_product(constant(views.x), row, layout.size.input_size, input, Shape::first * width),
-          forward_product(constant(views.h_prev), row, layout.size.hidden_size, hidden, Shape::second * width), sums);
+          forward_product(constant(views.h_prev), row, layout.size.hidden_size, hidden,
+                          Shape::second * width),
+          sums);
       for (Index m = 0; m < height; ++m) {
         for (Index unit = 0; unit < Shape::packets / Cell::blocks; ++unit) {
           forward_cell(views, first + unit, row + m,
@@ -98,7 +100,8 @@ struct Step {
     Cell::forward(a, state);
     store(views.h.at(unit, row), state.h);
     if constexpr (Cell::has_cell_state) store(views.c.at(unit, row), state.c);
-    if (views.gates.data) unroll<Cell::blocks>([&](auto b) FASTRNN_LAMBDA { store(gates + b * width, a[b]); });
+    if (views.gates.data)
+      unroll<Cell::blocks>([&](auto b) FASTRNN_LAMBDA { store(gates + b * width, a[b]); });
   }
 
   static FASTRNN_INLINE void backward_cell(const StepViews<T>& views, const GradientViews<T>& d, Index unit,

@@ -1,4 +1,5 @@
-// One time step of the GRU whose reset gate acts before the recurrent product: the candidate's product waits for r.
+// One time step of the GRU whose reset gate acts before the recurrent product: the candidate's product waits
+// for r.
 #pragma once
 
 #include "cells/gru_reset_before.hpp"
@@ -17,12 +18,13 @@ struct Step<GruResetBefore, T> {
     const PanelLayout<Cell, T> layout{size};
     for (Index unit = 0; unit < layout.units(); ++unit) forward_gates(layout, panels, views, rows, unit);
     for_each_group<T>(Cell::sections[2], size.hidden_size, [&](Index first, Index count) {
-      with_packets(count, [&](auto packets) { forward_candidate<packets>(layout, panels, views, rows, first); });
+      with_packets(count,
+                   [&](auto packets) { forward_candidate<packets>(layout, panels, views, rows, first); });
     });
   }
 
-  static void backward(LayerDimensions size, const T* panels, const StepViews<T>& views, const GradientViews<T>& d,
-                       Range rows) {
+  static void backward(LayerDimensions size, const T* panels, const StepViews<T>& views,
+                       const GradientViews<T>& d, Range rows) {
     const PanelLayout<Cell, T> layout{size};
     for_each(layout, rows, [&](Index unit, Index row) FASTRNN_LAMBDA {
       T* gates = views.gates.at(unit, row);
@@ -53,8 +55,8 @@ struct Step<GruResetBefore, T> {
     }
   }
 
-  static void forward_gates(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views, Range rows,
-                            Index unit) {
+  static void forward_gates(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
+                            Range rows, Index unit) {
     using Shape = TileShape<3, 3, 0, 2>;
     const T* bias = panels + unit * Cell::blocks * width;
     const T* input = panels + layout.forward_section(0) + unit * layout.forward_block(0);
@@ -63,7 +65,8 @@ struct Step<GruResetBefore, T> {
       multiply_tile<Shape>(
           height, {bias, 0},
           forward_product(constant(views.x), row, layout.size.input_size, input, Shape::first * width),
-          forward_product(constant(views.h_prev), row, layout.size.hidden_size, hidden, Shape::second * width),
+          forward_product(constant(views.h_prev), row, layout.size.hidden_size, hidden,
+                          Shape::second * width),
           {views.gates.at(unit, row), views.gates.row_stride});
       for (Index m = row; m < row + height; ++m) {
         T* gates = views.gates.at(unit, m);
@@ -77,15 +80,15 @@ struct Step<GruResetBefore, T> {
   }
 
   template <int packets>
-  static void forward_candidate(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
-                                Range rows, Index first) {
+  static void forward_candidate(const PanelLayout<Cell, T>& layout, const T* panels,
+                                const StepViews<T>& views, Range rows, Index first) {
     const T* panel = panels + layout.forward_section(2) + first * layout.forward_block(2);
     for_each_part(rows, tile_rows(packets), [&](Index row, Index height) {
       const Sums<T> sums{views.gates.at(first, row) + n, views.gates.row_stride, views.gates.block_stride};
       multiply_tile<TileShape<packets, packets>>(
           height, {sums.data, sums.row_stride, sums.packet_stride},
-          forward_product(constant(views.reset_hidden), row, layout.size.hidden_size, panel, packets * width), {},
-          sums);
+          forward_product(constant(views.reset_hidden), row, layout.size.hidden_size, panel, packets * width),
+          {}, sums);
       for (Index m = row; m < row + height; ++m) {
         for (Index unit = first; unit < first + packets; ++unit) {
           T* gates = views.gates.at(unit, m);

@@ -84,8 +84,8 @@ class Pool {
   std::uint64_t generation_ = 0;
 };
 
-// The pool of this process. It is never destroyed: its workers sleep until the process ends. After fork the child has
-// no workers and perhaps a locked mutex, so it gets a pool of its own.
+// The pool of this process. It is never destroyed: its workers sleep until the process ends. After fork the
+// child has no workers and perhaps a locked mutex, so it gets a pool of its own.
 Pool* pool() noexcept {
   struct Owned {
     pid_t process;

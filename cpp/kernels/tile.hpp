@@ -1,5 +1,6 @@
-// The register tile: a few rows times one panel of weights, with all sums in registers. The order of every summation
-// in this library is fixed here: the start value, then the first product's k = 0, 1, ..., then the second's.
+// The register tile: a few rows times one panel of weights, with all sums in registers. The order of every
+// summation in this library is fixed here: the start value, then the first product's k = 0, 1, ..., then the
+// second's.
 #pragma once
 
 #include "blocked.hpp"
@@ -9,13 +10,15 @@ namespace fastrnn {
 // One product of a tile: sums[m][p] += sum over k of  a(m, k) * panel(k, p).
 template <class T>
 struct Product {
-  const T* a = nullptr;  // a(m, k) is at a + m * row_stride + (k / block) * block_stride + (k % block) * step_stride
+  const T* a =
+      nullptr;  // a(m, k) is at a + m * row_stride + (k / block) * block_stride + (k % block) * step_stride
   Index row_stride = 0;
   Index step_stride = 0;
   Index block_stride = 0;
   Index block = 1;  // steps in a block
   Index count = 0;  // steps in all
-  const T* panel = nullptr;  // panel(k, p), a whole register, is at panel + k * panel_step + p * packet_stride
+  const T* panel =
+      nullptr;  // panel(k, p), a whole register, is at panel + k * panel_step + p * packet_stride
   Index panel_step = 0;
   Index packet_stride = lane_width<T>;
 };
@@ -37,8 +40,8 @@ struct TileShape {
   static constexpr int second = second_;
 };
 
-// Rows of the tallest tile. A step needs rows * packets sums, one register for a row's number and one or more for
-// weights. With 32 registers 6 x 4 is best (reference trial and bench/cpp); with 16, 3 x 4.
+// Rows of the tallest tile. A step needs rows * packets sums, one register for a row's number and one or more
+// for weights. With 32 registers 6 x 4 is best (reference trial and bench/cpp); with 16, 3 x 4.
 constexpr Index tile_rows(int packets) {
   if (vector_registers == 32) return packets >= 4 ? 6 : 8;
   return packets >= 4 ? 3 : packets == 3 ? 4 : packets == 2 ? 6 : 8;
@@ -68,11 +71,13 @@ FASTRNN_INLINE void accumulate(Lanes<T> (&sums)[rows][packets], const Product<T>
 }
 
 template <class T, int rows, class Shape, bool adjacent>
-void tile(const Sums<const T>& start, const Product<T>& first, const Product<T>& second, const Sums<T>& result) {
+void tile(const Sums<const T>& start, const Product<T>& first, const Product<T>& second,
+          const Sums<T>& result) {
   Lanes<T> sums[rows][Shape::packets];
   unroll<rows>([&](auto m) FASTRNN_LAMBDA {
     unroll<Shape::packets>([&](auto p) FASTRNN_LAMBDA {
-      sums[m][p] = start.data ? load(start.data + m * start.row_stride + p * start.packet_stride) : Lanes<T>(T(0));
+      sums[m][p] =
+          start.data ? load(start.data + m * start.row_stride + p * start.packet_stride) : Lanes<T>(T(0));
     });
   });
   accumulate<rows, Shape::packets, 0, Shape::first, adjacent>(sums, first);
@@ -100,12 +105,12 @@ void tile_of_rows(Index count, std::integer_sequence<int, rows...>, const Sums<c
 template <class Shape, bool adjacent = true, class T>
 FASTRNN_INLINE void multiply_tile(Index rows, const Sums<const T>& start, const Product<T>& first,
                                   const Product<T>& second, const Sums<T>& result) {
-  detail::tile_of_rows<T, Shape, adjacent>(rows, std::make_integer_sequence<int, tile_rows(Shape::packets)>{}, start,
-                                           first, second, result);
+  detail::tile_of_rows<T, Shape, adjacent>(rows, std::make_integer_sequence<int, tile_rows(Shape::packets)>{},
+                                           start, first, second, result);
 }
 
-// Cuts `rows` into parts of nearly equal size, at most `tallest`, and calls visit(first row, rows of the part):
-// 32 rows become 6 6 5 5 5 5 rather than 6 6 6 6 6 2, whose last tile would wait for its loads.
+// Cuts `rows` into parts of nearly equal size, at most `tallest`, and calls visit(first row, rows of the
+// part): 32 rows become 6 6 5 5 5 5 rather than 6 6 6 6 6 2, whose last tile would wait for its loads.
 template <class Visit>
 FASTRNN_INLINE void for_each_part(Range rows, Index tallest, Visit&& visit) {
   const Index total = rows.end - rows.begin;
@@ -125,10 +130,14 @@ FASTRNN_INLINE void for_each_part(Range rows, Index tallest, Visit&& visit) {
 template <class Visit>
 FASTRNN_INLINE void with_packets(Index count, Visit&& visit) {
   switch (count) {
-    case 1: return visit(std::integral_constant<int, 1>{});
-    case 2: return visit(std::integral_constant<int, 2>{});
-    case 3: return visit(std::integral_constant<int, 3>{});
-    default: return visit(std::integral_constant<int, 4>{});
+    case 1:
+      return visit(std::integral_constant<int, 1>{});
+    case 2:
+      return visit(std::integral_constant<int, 2>{});
+    case 3:
+      return visit(std::integral_constant<int, 3>{});
+    default:
+      return visit(std::integral_constant<int, 4>{});
   }
 }
 

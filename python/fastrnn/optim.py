@@ -5,6 +5,7 @@ Formulas and defaults are PyTorch's (documentation of ``torch.optim``).
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -185,7 +186,7 @@ class Adam(Optimizer):
     0.9
     """
 
-    _state_names = ("mean", "square")
+    _state_names = ("sum", "square_sum")
     _scratch_count = 2
     _decoupled = False
 
@@ -208,27 +209,26 @@ class Adam(Optimizer):
         correction1 = 1 - beta1**self.steps
         correction2 = 1 - beta2**self.steps
         rate = self.learning_rate
-        mean, square = self._state["mean"], self._state["square"]
+        total, square = self._state["sum"], self._state["square_sum"]
         a, b = self._scratch
         if self._decoupled:
             parameters *= 1 - rate * self.weight_decay
             g = gradients
         else:
             g = self._decayed(parameters, gradients, b)
-        # mean += (1 - beta1) (g - mean);  square = beta2 square + (1 - beta2) g^2
+        # Kept are the sums m = beta1 m + g and s = beta2 s + g^2; Adam's means are (1 - beta1) m
+        # and (1 - beta2) s. With r^2 = (1 - beta2) / correction2:
+        # p -= rate (1 - beta1) / correction1 * m / (r sqrt(s) + epsilon), in ten passes.
         np.multiply(g, g, out=a)
-        a *= 1 - beta2
         square *= beta2
         square += a
-        np.subtract(g, mean, out=a)
-        a *= 1 - beta1
-        mean += a
-        # p -= rate / correction1 * mean / (sqrt(square / correction2) + epsilon)
+        total *= beta1
+        total += g
+        root = math.sqrt((1 - beta2) / correction2)
         np.sqrt(square, out=a)
-        a *= 1 / np.sqrt(correction2)
-        a += self.epsilon
-        np.divide(mean, a, out=a)
-        a *= rate / correction1
+        a += self.epsilon / root
+        np.divide(total, a, out=a)
+        a *= rate * (1 - beta1) / (correction1 * root)
         parameters -= a
 
 

@@ -87,10 +87,9 @@ class Ragged:
         ----------
         indices : ndarray of int, (N,)
         """
-        lengths = self.lengths[indices]
-        steps = int(lengths.max(initial=0))
-        padded = np.zeros((len(indices), steps, *self.rows.shape[1:]), self.rows.dtype)
-        valid = np.arange(steps) < lengths[:, None]
-        first = self._starts[indices][:, None] + np.arange(steps)
-        padded[valid] = self.rows[first[valid]]
+        starts, lengths = self._starts[indices].tolist(), self.lengths[indices].tolist()
+        shape = (len(lengths), max(lengths, default=0), *self.rows.shape[1:])
+        padded = np.zeros(shape, self.rows.dtype)
+        for row, start, steps in zip(padded, starts, lengths, strict=True):
+            row[:steps] = self.rows[start : start + steps]
         return padded

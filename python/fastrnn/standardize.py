@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrnn import _checks
 from fastrnn._checks import FloatArray
@@ -89,20 +90,25 @@ class Standardize(Layer):
         self, x: Any, state: Any = None, *, lengths: Any = None
     ) -> tuple[FloatArray, None]:
         """Return y (..., F) for x (..., F), and None; y is zero at invalid steps."""
-        x = _checks.features_last("x", x, self.mean.size, self.dtype)
-        valid = _checks.valid_steps(x.shape[:-1], lengths, self.batch_first)
-        y = (x - self.mean.astype(self.dtype)) * (1 / self.scale).astype(self.dtype)
-        if valid is not None:
-            y[~valid] = 0
-        return y, None
+        return self._run(x, lengths)[0], None
 
     def forward(
         self, x: Any, state: Any = None, *, lengths: Any = None
     ) -> tuple[FloatArray, None, Tape]:
         """As a call, with a tape."""
-        y, _ = self(x, lengths=lengths)
-        valid = _checks.valid_steps(y.shape[:-1], lengths, self.batch_first)
-        return y, None, Tape(self, (y.shape, valid))
+        y, invalid = self._run(x, lengths)
+        return y, None, Tape(self, (y.shape, invalid))
+
+    def _run(self, x: Any, lengths: Any) -> tuple[FloatArray, NDArray[np.bool_] | None]:
+        x = _checks.features_last("x", x, self.mean.size, self.dtype)
+        valid = _checks.valid_steps(x.shape[:-1], lengths, self.batch_first)
+        y = x - self.mean.astype(self.dtype)
+        y *= (1 / self.scale).astype(self.dtype)
+        if valid is None:
+            return y, None
+        invalid = ~valid
+        y[invalid] = 0
+        return y, invalid
 
     def _check_backward(self, tape: Tape, dy: Any, dstate: Any) -> None:
         shape, _ = tape.content(self)
@@ -112,12 +118,12 @@ class Standardize(Layer):
     def _backward(
         self, tape: Tape, dy: Any, dstate: Any, *, input_gradient: bool
     ) -> tuple[FloatArray | None, None]:
-        _, valid = tape.use(self)
+        _, invalid = tape.use(self)
         if dy is None or not input_gradient:
             return None, None
         dx = np.asarray(dy) * (1 / self.scale).astype(self.dtype)
-        if valid is not None:
-            dx[~valid] = 0
+        if invalid is not None:
+            dx[invalid] = 0
         return dx, None
 
     def config(self) -> dict[str, Any]:

@@ -83,8 +83,8 @@ TEST_CASE("sigmoid and tanh keep their stated error bounds") {
   const double tanh_float = worst_float_error(Tanh{}, stride());
   const double sigmoid_double = worst_double_error(Sigmoid{});
   const double tanh_double = worst_double_error(Tanh{});
-  MESSAGE("errors in ulp: sigmoid " << sigmoid_float << " " << sigmoid_double << ", tanh " << tanh_float << " "
-                                    << tanh_double);
+  MESSAGE("errors in ulp: sigmoid " << sigmoid_float << " " << sigmoid_double << ", tanh " << tanh_float
+                                    << " " << tanh_double);
   CHECK(sigmoid_float <= sigmoid_error_ulp);
   CHECK(tanh_float <= tanh_error_ulp);
   CHECK(sigmoid_double <= sigmoid_error_ulp);
@@ -113,7 +113,8 @@ TEST_CASE_TEMPLATE("activations saturate exactly and keep NaN", T, float, double
   CHECK(in_a_lane([](auto v) { return rectifier(v); }, T(2)) == T(2));
 }
 
-TEST_CASE_TEMPLATE("tanh is odd and sigmoid small for negative numbers with full relative accuracy", T, float, double) {
+TEST_CASE_TEMPLATE("tanh is odd and sigmoid small for negative numbers with full relative accuracy", T, float,
+                   double) {
   for (T x = T(1e-6); x < T(12); x *= T(1.37)) {
     CHECK(in_a_lane(Tanh{}, -x) == -in_a_lane(Tanh{}, x));
     CHECK(error_ulp(in_a_lane(Sigmoid{}, -x * T(8)), Sigmoid::exact(-x * T(8))) <= sigmoid_error_ulp);

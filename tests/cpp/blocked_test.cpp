@@ -31,7 +31,8 @@ TEST_CASE_TEMPLATE("gather and scatter are inverse and stay inside", T, float, d
     const Blocked<const T> read{blocked.data(), rows * width, width};
     scatter<T>(read, {1, 4}, features, {target.data(), stride, order});
     for (Index r = 1; r < 4; ++r) {
-      for (Index k = 0; k < features; ++k) expected_target[order[r] * stride + k] = source[order[r] * stride + k];
+      for (Index k = 0; k < features; ++k)
+        expected_target[order[r] * stride + k] = source[order[r] * stride + k];
     }
     for (std::size_t i = 0; i < target.size(); ++i) REQUIRE(target[i] == expected_target[i]);
 

@@ -1,4 +1,5 @@
-// Each cell's backward against central differences of its forward, on one number: no pointer, stride or time in sight.
+// Each cell's backward against central differences of its forward, on one number: no pointer, stride or time
+// in sight.
 #include <doctest/doctest.h>
 
 #include <random>
@@ -46,11 +47,13 @@ void check_cell() {
       CHECK(activations[b] == doctest::Approx(expected).epsilon(1e-7));
     }
     const double by_h =
-        (loss<Cell>(a, h_prev + eps, c_prev, dh, dc) - loss<Cell>(a, h_prev - eps, c_prev, dh, dc)) / (2 * eps);
+        (loss<Cell>(a, h_prev + eps, c_prev, dh, dc) - loss<Cell>(a, h_prev - eps, c_prev, dh, dc)) /
+        (2 * eps);
     CHECK(back.dh == doctest::Approx(by_h).epsilon(1e-7));
     if (Cell::has_cell_state) {
       const double by_c =
-          (loss<Cell>(a, h_prev, c_prev + eps, dh, dc) - loss<Cell>(a, h_prev, c_prev - eps, dh, dc)) / (2 * eps);
+          (loss<Cell>(a, h_prev, c_prev + eps, dh, dc) - loss<Cell>(a, h_prev, c_prev - eps, dh, dc)) /
+          (2 * eps);
       CHECK(back.dc == doctest::Approx(by_c).epsilon(1e-7));
     }
   }

@@ -28,7 +28,9 @@ struct Case {
     bias_ih.randomize(3);
     bias_hh.randomize(4);
   }
-  WeightRows<const T> weights() { return {weight_ih.data(), weight_hh.data(), bias_ih.data(), bias_hh.data()}; }
+  WeightRows<const T> weights() {
+    return {weight_ih.data(), weight_hh.data(), bias_ih.data(), bias_hh.data()};
+  }
   T weight(const Section& section, int block, Index unit, Index k) {
     const Index row = section.gates[block] * size.hidden_size + unit;
     return section.source == Source::input ? weight_ih[row * size.input_size + k]
@@ -79,7 +81,8 @@ void check_packing(LayerDimensions size) {
           });
           const Index row = (unit_block * section.blocks + b) * width + lane;
           const Index at = c.layout.backward_section(s) + column_group.begin * c.layout.backward_column(s) +
-                           row * (column_group.end - column_group.begin) * width + (k - column_group.begin * width);
+                           row * (column_group.end - column_group.begin) * width +
+                           (k - column_group.begin * width);
           REQUIRE(backward[at] == expected);
         }
       }
@@ -93,10 +96,12 @@ void check_gradients(LayerDimensions size) {
   Case<Cell, T> c(size);
   Array<T> panels(c.layout.forward_size());
   Array<T> no_bias(c.bias_ih.size());
-  pack_forward<Cell, T>(size, {c.weight_ih.data(), c.weight_hh.data(), c.bias_ih.data(), nullptr}, panels.data());
+  pack_forward<Cell, T>(size, {c.weight_ih.data(), c.weight_hh.data(), c.bias_ih.data(), nullptr},
+                        panels.data());
   Array<T> dweight_ih(c.weight_ih.size()), dweight_hh(c.weight_hh.size()), dbias_ih(c.bias_ih.size());
   for (std::size_t i = 0; i < dweight_ih.size(); ++i) dweight_ih[i] = T(10);
-  add_gradients<Cell, T>(size, panels.data(), {dweight_ih.data(), dweight_hh.data(), dbias_ih.data(), nullptr});
+  add_gradients<Cell, T>(size, panels.data(),
+                         {dweight_ih.data(), dweight_hh.data(), dbias_ih.data(), nullptr});
   for (std::size_t i = 0; i < dweight_ih.size(); ++i) REQUIRE(dweight_ih[i] == T(10) + c.weight_ih[i]);
   for (std::size_t i = 0; i < dweight_hh.size(); ++i) REQUIRE(dweight_hh[i] == c.weight_hh[i]);
   for (std::size_t i = 0; i < dbias_ih.size(); ++i) REQUIRE(dbias_ih[i] == c.bias_ih[i]);

@@ -18,7 +18,8 @@ struct Made {
       : memory(size(steps, lengths, reverse, keep) + alignment),
         schedule(make(memory.data(), steps, lengths, reverse, keep)) {}
 
-  static Schedule make(char* base, Index steps, const std::vector<std::int64_t>& lengths, bool reverse, bool keep) {
+  static Schedule make(char* base, Index steps, const std::vector<std::int64_t>& lengths, bool reverse,
+                       bool keep) {
     void* place = base;
     std::size_t space = ~std::size_t(0) >> 1;
     Arena arena(std::align(alignment, 1, place, space));

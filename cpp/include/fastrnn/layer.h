@@ -1,9 +1,10 @@
 // The contract of fastrnn's kernels: one recurrent layer, one direction, forward and backward through time.
 //
-// Symbols: T steps, N batch rows, I input_size, H hidden_size, G gates of the cell (LSTM 4: i f g o; GRU 3: r z n;
-// RNN 1). All functions are thread-safe, keep no state, never throw and allocate nothing; the caller owns every array.
-// Panels, tapes and workspaces are aligned to `alignment` bytes; nothing else needs to be. No two arrays that a
-// function writes may overlap each other or any array that it reads. Sizes are not checked here.
+// Symbols: T steps, N batch rows, I input_size, H hidden_size, G gates of the cell (LSTM 4: i f g o; GRU 3: r
+// z n; RNN 1). All functions are thread-safe, keep no state, never throw and allocate nothing; the caller
+// owns every array. Panels, tapes and workspaces are aligned to `alignment` bytes; nothing else needs to be.
+// No two arrays that a function writes may overlap each other or any array that it reads. Sizes are not
+// checked here.
 #pragma once
 
 #include <cstddef>
@@ -55,8 +56,9 @@ struct Weights {
 
 // What forward and backward share about time.
 struct Timing {
-  // (N) valid steps of each row, 0..T, or null where all are T. Outputs and gradients at other steps are zero, their
-  // inputs are not read; a row's final state is that after its last valid step (its initial state where it has none).
+  // (N) valid steps of each row, 0..T, or null where all are T. Outputs and gradients at other steps are
+  // zero, their inputs are not read; a row's final state is that after its last valid step (its initial state
+  // where it has none).
   const std::int64_t* lengths;
   // Each row runs from its last valid step to step 0; outputs stay aligned with inputs.
   bool reverse;
@@ -104,19 +106,19 @@ void forward(const ForwardArguments<T>& arguments) noexcept;
 
 template <class T>
 struct BackwardArguments {
-  LayerSize size;         // as in the forward call
-  Timing timing;          // as in the forward call (threads may differ)
-  const T* panels;        // of Pass::backward, packed from the weights of the forward call
-  void* tape;             // of the forward call; used up
-  Sequence<const T> dy;   // (N, T, H) or null: zero; not read at invalid steps
-  Matrix<const T> dh_n;   // (N, H) or null: zero
-  Matrix<const T> dc_n;   // (N, H) or null: zero; LSTM only
-  Sequence<T> dx;         // (N, T, I) or null: not wanted
-  bool add_to_dx;         // dx += instead of dx =
-  Matrix<T> dh0;          // (N, H)
-  Matrix<T> dc0;          // (N, H); LSTM only
-  Weights<T> dweights;    // gradients are added to what is there; bias gradients may be null
-  void* workspace;        // backward_workspace_bytes; content is of no use afterwards
+  LayerSize size;        // as in the forward call
+  Timing timing;         // as in the forward call (threads may differ)
+  const T* panels;       // of Pass::backward, packed from the weights of the forward call
+  void* tape;            // of the forward call; used up
+  Sequence<const T> dy;  // (N, T, H) or null: zero; not read at invalid steps
+  Matrix<const T> dh_n;  // (N, H) or null: zero
+  Matrix<const T> dc_n;  // (N, H) or null: zero; LSTM only
+  Sequence<T> dx;        // (N, T, I) or null: not wanted
+  bool add_to_dx;        // dx += instead of dx =
+  Matrix<T> dh0;         // (N, H)
+  Matrix<T> dc0;         // (N, H); LSTM only
+  Weights<T> dweights;   // gradients are added to what is there; bias gradients may be null
+  void* workspace;       // backward_workspace_bytes; content is of no use afterwards
 };
 
 template <class T>

@@ -1,16 +1,17 @@
-// What a cell provides. A cell is arithmetic on lanes and a table; it knows no pointer, stride, time or thread.
+// What a cell provides. A cell is arithmetic on lanes and a table; it knows no pointer, stride, time or
+// thread.
 #pragma once
 
 #include <array>
 
 namespace fastrnn {
 
-// The numbers a product of a cell reads: x (T, N, I), the previous h (T, N, H), or r * h where the reset gate acts
-// before the recurrent product.
+// The numbers a product of a cell reads: x (T, N, I), the previous h (T, N, H), or r * h where the reset gate
+// acts before the recurrent product.
 enum class Source { input, hidden, reset_hidden };
 
-// One product of a cell: blocks [first, first + blocks) of every unit += weights @ source. gates[b] is the place of
-// block first + b among the gates of the public weights.
+// One product of a cell: blocks [first, first + blocks) of every unit += weights @ source. gates[b] is the
+// place of block first + b among the gates of the public weights.
 struct Section {
   Source source;
   int first;
@@ -41,6 +42,7 @@ struct BackwardState {
 //   static constexpr bool has_cell_state
 //   static constexpr std::array<Section, n> sections
 //   forward(std::array<V, blocks>& a, State<V>& state)              pre-activations -> activations, new state
-//   backward(std::array<V, blocks>& a, BackwardState<V>& state)     activations -> gradients of the pre-activations
+//   backward(std::array<V, blocks>& a, BackwardState<V>& state)     activations -> gradients of the
+//   pre-activations
 
 }  // namespace fastrnn

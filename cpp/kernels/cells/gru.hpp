@@ -1,4 +1,5 @@
-// Gated recurrent unit (Cho et al. 2014), the reset gate applied after the recurrent product, as in cuDNN and PyTorch:
+// Gated recurrent unit (Cho et al. 2014), the reset gate applied after the recurrent product, as in cuDNN and
+// PyTorch:
 //   r = sigmoid(a_r), z = sigmoid(a_z), n = tanh(a_n + r m),  m = W_hn h_prev + b_hn
 //   h = (1 - z) n + z h_prev
 #pragma once

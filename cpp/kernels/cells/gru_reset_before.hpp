@@ -1,4 +1,5 @@
-// Gated recurrent unit as first published (Cho et al. 2014), the reset gate applied before the recurrent product:
+// Gated recurrent unit as first published (Cho et al. 2014), the reset gate applied before the recurrent
+// product:
 //   r = sigmoid(a_r), z = sigmoid(a_z), n = tanh(a_n + U_n (r h_prev))
 //   h = (1 - z) n + z h_prev
 // The second product waits for r, so this cell comes in two parts and has a step of its own.
@@ -13,9 +14,8 @@ struct GruResetBefore {
   static constexpr int blocks = 3;  // r z n
   static constexpr int gates = 3;
   static constexpr bool has_cell_state = false;
-  static constexpr std::array<Section, 3> sections = {{{Source::input, 0, 3, {0, 1, 2}},
-                                                       {Source::hidden, 0, 2, {0, 1}},
-                                                       {Source::reset_hidden, 2, 1, {2}}}};
+  static constexpr std::array<Section, 3> sections = {
+      {{Source::input, 0, 3, {0, 1, 2}}, {Source::hidden, 0, 2, {0, 1}}, {Source::reset_hidden, 2, 1, {2}}}};
 
   // r and z; returns r h_prev.
   template <class V>
@@ -32,7 +32,8 @@ struct GruResetBefore {
     return multiply_add(z, h_prev - n, n);
   }
 
-  // da_n = dh (1 - z) (1 - n^2),  da_z = dh (h_prev - n) z (1 - z); dh becomes the part that skips the products.
+  // da_n = dh (1 - z) (1 - n^2),  da_z = dh (h_prev - n) z (1 - z); dh becomes the part that skips the
+  // products.
   template <class V>
   static FASTRNN_INLINE void backward_candidate(V& z, V& n, V h_prev, V& dh) {
     const V da_z = dh * (h_prev - n) * sigmoid_derivative(z);
