@@ -65,10 +65,12 @@ struct Backward {
     if (Cell::has_cell_state) start(a.dc_n, d.dc, all, size, schedule.order());
     std::fill_n(memory.gradient_panels, PanelLayout<Cell, T>{size}.forward_size(), T(0));
 
+    const double work = 2 * row_cost<Cell>(size) * static_cast<double>(schedule.row_steps());
+    const Index threads = useful_threads(a.timing.threads, work);
     for (Index i = schedule.chunk_count(); i-- > 0;) {
       const Chunk& chunk = schedule.chunk(i);
       const Index end_step = std::min(chunk.end_step, schedule.steps());  // the last slot has no step
-      if (end_step > chunk.first_step) run_chunk(a, memory, d, {chunk.first_step, end_step});
+      if (end_step > chunk.first_step) run_chunk(a, memory, d, {chunk.first_step, end_step}, threads);
     }
 
     scatter(constant(d.dh), all, size.hidden_size, rows_of(a.dh0, schedule.order()));
@@ -90,41 +92,37 @@ struct Backward {
   }
 
   static void run_chunk(const BackwardArguments<T>& a, const Memory& memory, const GradientViews<T>& d,
-                        Range steps) {
+                        Range steps, Index threads) {
     const Schedule& schedule = memory.schedule;
     const LayerDimensions size = memory.size;
     const PanelLayout<Cell, T> layout{size};
     const Slot first = schedule.slot(steps.begin), last = schedule.slot(steps.end - 1);
     const Index rows = last.offset + schedule.slot_rows(steps.end - 1);
-    const double cost = row_cost<Cell>(size) * static_cast<double>(rows);
 
-    const Index row_parts = useful_threads(a.timing.threads, cost, a.size.batch);
+    const Index row_parts = std::min(threads, schedule.batch());
     parallel_for(row_parts,
                  [&](Index part) { run_steps(a, memory, d, steps, schedule.part(row_parts, part)); });
 
     const Blocked<const T> x = constant(memory.storage.x_at(first)), h = constant(memory.storage.h_at(first)),
                            reset_hidden = constant(memory.reset_hidden_at(first)),
                            gates = constant(memory.storage.gates_at(first));
-    const Index unit_parts = useful_threads(a.timing.threads, cost, layout.units());
-    parallel_for(unit_parts, [&](Index part) {
+    parallel_for(threads, [&](Index part) {
       for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
         const Source source = Cell::sections[s].source;
         multiply_gradient<Cell, T>(layout, s,
                                    source == Source::input    ? x
                                    : source == Source::hidden ? h
                                                               : reset_hidden,
-                                   gates, rows, unit_parts, part, memory.gradient_panels);
+                                   gates, rows, threads, part, memory.gradient_panels);
       }
-      sum_bias_gradient<Cell, T>(layout, gates, rows, unit_parts, part, memory.gradient_panels);
+      sum_bias_gradient<Cell, T>(layout, gates, rows, threads, part, memory.gradient_panels);
+      if (a.dx.data) {
+        const Range share{rows * part / threads, rows * (part + 1) / threads};
+        multiply_backward<Cell, T>(layout, 0, a.panels, gates, share, false, memory.dx_at(first));
+      }
     });
 
-    if (!a.dx.data) return;
-    const Index dx_parts = useful_threads(a.timing.threads, cost, rows);
-    parallel_for(dx_parts, [&](Index part) {
-      const Range share{rows * part / dx_parts, rows * (part + 1) / dx_parts};
-      multiply_backward<Cell, T>(layout, 0, a.panels, gates, share, false, memory.dx_at(first));
-    });
-    for (Index step = steps.begin; step < steps.end; ++step) {
+    for (Index step = steps.begin; a.dx.data && step < steps.end; ++step) {
       const Rows<T> target = rows_at(a.dx, schedule.time(step), schedule.order());
       const Blocked<const T> dx = constant(memory.dx_at(schedule.slot(step)));
       if (a.add_to_dx)

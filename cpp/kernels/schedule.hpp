@@ -60,6 +60,9 @@ class Schedule {
   const Index* order() const { return order_; }  // (N) the caller's row of each row, longest first
   Index time(Index step) const { return reverse_ ? steps_ - 1 - step : step; }
 
+  // Rows of all steps together: the sum of the lengths.
+  Index row_steps() const { return row_steps_; }
+
   // Rows running in a step; 0 outside of 0..steps() - 1.
   Index active(Index step) const { return step < 0 || step >= steps_ ? 0 : longer_[time(step) + 1]; }
 
@@ -99,6 +102,7 @@ class Schedule {
       above += equal;
     }
     for (Index n = 0; n < batch_; ++n) order_[longer_[lengths ? lengths[n] : steps]++] = n;
+    for (Index t = 0; t < steps_; ++t) row_steps_ += longer_[t + 1];
     // Now longer_[length] is the number of rows at least that long: those running at time length - 1.
   }
 
@@ -125,15 +129,13 @@ class Schedule {
   Index boundary(Index parts, Index i) const {
     if (i == 0) return 0;
     if (i == parts) return batch_;
-    Index total = 0;
-    for (Index t = 0; t < steps_; ++t) total += longer_[t + 1];
     // Rows [0, r) hold the sum over t of min(r, active rows at t); find the first r with its share.
     Index low = 0, high = batch_;
     while (low < high) {
       const Index middle = (low + high) / 2;
       Index sum = 0;
       for (Index t = 0; t < steps_; ++t) sum += std::min(middle, longer_[t + 1]);
-      if (sum * parts < total * i)
+      if (sum * parts < row_steps_ * i)
         low = middle + 1;
       else
         high = middle;
@@ -143,6 +145,7 @@ class Schedule {
 
   Index batch_;
   Index steps_ = 0;
+  Index row_steps_ = 0;
   bool reverse_;
   bool keep_;
   Index* order_;

@@ -117,8 +117,8 @@ struct Forward {
     const Index tape_rows = keep ? Schedule::kept_rows(a.size.batch, a.size.steps, a.timing.lengths) : 0;
     const Memory memory(a.size, a.timing, a.workspace, a.tape, keep, tape_rows);
     const Schedule& schedule = memory.schedule;
-    const double work = row_cost<Cell>(size) * static_cast<double>(schedule.steps() * schedule.active(0));
-    const Index parts = useful_threads(a.timing.threads, work, a.size.batch);
+    const double work = row_cost<Cell>(size) * static_cast<double>(schedule.row_steps());
+    const Index parts = std::min<Index>(useful_threads(a.timing.threads, work), a.size.batch);
     parallel_for(parts, [&](Index part) { run_rows(a, size, memory, schedule.part(parts, part)); });
     clear_padding(a.y, a.size, a.timing.lengths, size.hidden_size);
     finish_without_steps(a, schedule, size);

@@ -127,9 +127,8 @@ def lengths(value: Any, batch: int, steps: int) -> NDArray[np.int64] | None:
         raise TypeError(f"lengths: expected integers, got {array.dtype}")
     if array.shape != (batch,):
         raise ValueError(f"lengths: expected shape (N,) = ({batch},), got {_numbers(array.shape)}")
-    wrong = np.flatnonzero((array < 0) | (array > steps))
-    if wrong.size:
-        n = int(wrong[0])
+    if batch and not (array.min() >= 0 and array.max() <= steps):
+        n = int(np.flatnonzero((array < 0) | (array > steps))[0])
         raise ValueError(f"lengths[{n}]: expected 0..T = 0..{steps}, got {array[n]}")
     return np.ascontiguousarray(array, dtype=np.int64)
 

@@ -118,10 +118,13 @@ class _Chain(_Composite):
     ) -> tuple[Any, Any]:
         tapes = tape.use(self)
         dstates = list(self._states("dstate", dstate))
+        # A layer's dx is wanted by the caller, or by a layer below that has parameters.
+        with_parameters = [bool(layer.parameter_vector.size) for layer in self.layers]
         for i in reversed(range(len(self.layers))):
             extra: dict[str, Any] = {} if i > 0 or add_to is None else {"add_to": add_to}
+            wanted = input_gradient or any(with_parameters[:i])
             dy, dstates[i] = self.layers[i]._backward(
-                tapes[i], dy, dstates[i], input_gradient=i > 0 or input_gradient, **extra
+                tapes[i], dy, dstates[i], input_gradient=wanted, **extra
             )
         return dy, tuple(dstates)
 

@@ -122,7 +122,7 @@ class Panels:
         """
         bits = vector.view(np.int32)  # compares bits: no trouble with NaN or signed zeros
         with self._lock:
-            if self._packed_from is None or not np.array_equal(self._packed_from, bits):
+            if self._packed_from is None or (self._packed_from != bits).any():
                 self._packed_from = bits.copy()
                 self._current.clear()
                 self.version += 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -18,6 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn._checks import FloatArray
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+#: Each of these options is at least 0 and below its bound.
+_BOUNDS = {
+    "learning_rate": math.inf,
+    "weight_decay": math.inf,
+    "epsilon": math.inf,
+    "momentum": 1,
+    "alpha": 1,
+}
 
 
 class Optimizer(ABC):
@@ -39,8 +50,13 @@ class Optimizer(ABC):
         self.reset()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        rule = _RULES.get(name)
-        super().__setattr__(name, value if rule is None else rule(name, value))
+        if name in _BOUNDS:
+            value = _below(name, value, _BOUNDS[name])
+        elif name == "betas":
+            if not isinstance(value, (tuple, list)) or len(value) != 2:
+                raise ValueError(f"betas: expected a pair of numbers, got {value!r}")
+            value = tuple(_below(f"betas[{i}]", beta, 1) for i, beta in enumerate(value))
+        super().__setattr__(name, value)
 
     def reset(self) -> None:
         """Forget everything learned from earlier steps; the options stay."""
@@ -65,7 +81,7 @@ class Optimizer(ABC):
         _check_vector("gradients", gradients)
         _check_alike("gradients", gradients, parameters, "like parameters")
         for known in (*self._state.values(), *self._scratch):
-            _check_alike("parameters", parameters, known, "as in earlier steps", _ANEW)
+            _check_alike("parameters", parameters, known, "as before (else call reset() first)")
         if not parameters.flags.writeable:
             raise ValueError("parameters: expected a writable array, got a read-only one")
         if np.may_share_memory(parameters, gradients):
@@ -112,14 +128,14 @@ class Optimizer(ABC):
         TypeError, ValueError
             If it is another optimizer's or damaged; nothing has changed then.
         """
-        vectors = {k: np.array(v) for k, v in state.items() if k not in ("steps", "learning_rate")}
-        wanted = ("steps", "learning_rate", *(self._state_names() if vectors else ()))
+        steps: Any = np.asarray(dict(state).get("steps"))[()]
+        if not isinstance(steps, np.integer) or steps < 0:
+            raise ValueError(f"state['steps']: expected a number of steps, got {steps}")
+        wanted = ("steps", "learning_rate", *(self._state_names() if steps else ()))
         if set(state) != set(wanted):
             raise ValueError(f"state: expected {', '.join(wanted)}, got {', '.join(state)}")
-        steps, rate = (np.asarray(state[name])[()] for name in ("steps", "learning_rate"))
-        rate = _at_least_zero("state['learning_rate']", rate)
-        if not isinstance(steps, np.integer) or steps < (1 if vectors else 0):
-            raise ValueError(f"state['steps']: expected a count of steps, got {steps}")
+        rate = _below("learning_rate", np.asarray(state["learning_rate"])[()], math.inf)
+        vectors = {name: np.array(state[name]) for name in wanted[2:]}
         for name, vector in vectors.items():
             _check_vector(f"state[{name!r}]", vector)
             _check_alike(f"state[{name!r}]", vector, vectors[wanted[2]], f"like {wanted[2]}")
@@ -276,6 +292,7 @@ class AdamW(Adam):
     [0.95]
     """
 
+    _: KW_ONLY
     weight_decay: float = 1e-2
 
     def _decayed(self, p: FloatArray, g: FloatArray, out: FloatArray) -> FloatArray:
@@ -410,11 +427,8 @@ def clip_by_value(gradients: FloatArray, max_value: float) -> None:
     np.clip(gradients, -max_value, max_value, out=gradients)
 
 
-_ANEW = "; call reset() to begin anew"
-
-
 def _check_vector(name: str, vector: Any) -> None:
-    if not isinstance(vector, np.ndarray) or vector.dtype not in (np.float32, np.float64):
+    if not isinstance(vector, np.ndarray) or vector.dtype not in _FLOATS:
         got = vector.dtype if isinstance(vector, np.ndarray) else type(vector).__name__
         raise TypeError(f"{name}: expected a float32 or float64 array, got {got}")
     if vector.ndim != 1 or not vector.flags.c_contiguous:
@@ -422,13 +436,10 @@ def _check_vector(name: str, vector: Any) -> None:
         raise ValueError(f"{name}: expected one contiguous axis (P,), got {got}")
 
 
-def _check_alike(
-    name: str, vector: FloatArray, model: FloatArray, why: str, hint: str = ""
-) -> None:
+def _check_alike(name: str, vector: FloatArray, model: FloatArray, why: str) -> None:
     if vector.shape != model.shape or vector.dtype != model.dtype:
         raise ValueError(
-            f"{name}: expected {model.dtype} {model.shape} {why}, "
-            f"got {vector.dtype} {vector.shape}{hint}"
+            f"{name}: expected {model.dtype} {model.shape} {why}, got {vector.dtype} {vector.shape}"
         )
 
 
@@ -438,13 +449,6 @@ def _number(name: str, value: Any) -> float:
     return float(value)
 
 
-def _at_least_zero(name: str, value: Any) -> float:
-    number = _number(name, value)
-    if not 0 <= number < np.inf:
-        raise ValueError(f"{name}: expected a finite number of at least 0, got {value}")
-    return number
-
-
 def _above_zero(name: str, value: Any) -> float:
     number = _number(name, value)
     if not number > 0:
@@ -452,25 +456,8 @@ def _above_zero(name: str, value: Any) -> float:
     return number
 
 
-def _fraction(name: str, value: Any) -> float:
+def _below(name: str, value: Any, bound: float) -> float:
     number = _number(name, value)
-    if not 0 <= number < 1:
-        raise ValueError(f"{name}: expected 0 <= {name} < 1, got {value}")
+    if not 0 <= number < bound:
+        raise ValueError(f"{name}: expected 0 <= {name} < {bound}, got {value}")
     return number
-
-
-def _fractions(name: str, value: Any) -> tuple[float, float]:
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise ValueError(f"{name}: expected a pair of numbers, got {value!r}")
-    return _fraction(f"{name}[0]", value[0]), _fraction(f"{name}[1]", value[1])
-
-
-#: What each option must be.
-_RULES: dict[str, Callable[[str, Any], Any]] = {
-    "learning_rate": _at_least_zero,
-    "weight_decay": _at_least_zero,
-    "epsilon": _at_least_zero,
-    "momentum": _fraction,
-    "alpha": _fraction,
-    "betas": _fractions,
-}

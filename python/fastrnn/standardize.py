@@ -51,6 +51,8 @@ class Standardize(Layer):
             )
         if not (self.scale > 0).all():
             raise ValueError("scale: expected numbers above 0, got others")
+        self._shift = self.mean.astype(self.dtype)
+        self._factor = (1 / self.scale).astype(self.dtype)
 
     @classmethod
     def fit(
@@ -102,8 +104,8 @@ class Standardize(Layer):
     def _run(self, x: Any, lengths: Any) -> tuple[FloatArray, NDArray[np.bool_] | None]:
         x = _checks.features_last("x", x, self.mean.size, self.dtype)
         valid = _checks.valid_steps(x.shape[:-1], lengths, self.batch_first)
-        y = x - self.mean.astype(self.dtype)
-        y *= (1 / self.scale).astype(self.dtype)
+        y = x - self._shift
+        y *= self._factor
         if valid is None:
             return y, None
         invalid = ~valid
@@ -121,7 +123,7 @@ class Standardize(Layer):
         _, invalid = tape.use(self)
         if dy is None or not input_gradient:
             return None, None
-        dx = np.asarray(dy) * (1 / self.scale).astype(self.dtype)
+        dx = np.asarray(dy) * self._factor
         if invalid is not None:
             dx[invalid] = 0
         return dx, None
