@@ -1,263 +1,14 @@
-"""LSTM, GRU and RNN: the recurrent layers users start with, composed of single ones."""
+"""LSTM, GRU and RNN: the recurrent layers that users start with."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
-import numpy as np
-
-from fastrnn import _checks, initializers
-from fastrnn._checks import FloatArray
-from fastrnn.composition import Bidirectional, Stacked
-from fastrnn.dropout import Dropout
-from fastrnn.protocol import Layer, Recurrent, Shapes, Tape, adopt
-from fastrnn.recurrent import RecurrentLayer
-
-Seed = int | np.random.Generator | None
+from fastrnn import _checks
+from fastrnn.network import RecurrentNetwork, Seed
 
 
-class _RecurrentNetwork(Recurrent):
-    """Layers of one cell, stacked, in one or both directions, under PyTorch's names and states."""
-
-    _cell: str
-
-    def __init__(
-        self,
-        cell: str,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        bias: bool = True,
-        batch_first: bool = True,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        dtype: Any = "float32",
-        seed: Seed = None,
-        reverse: bool = False,
-    ) -> None:
-        self._cell = cell
-        self.input_size = _checks.positive_integer("input_size", input_size)
-        self.hidden_size = _checks.positive_integer("hidden_size", hidden_size)
-        self.num_layers = _checks.positive_integer("num_layers", num_layers)
-        self.bias = bool(bias)
-        self.batch_first = bool(batch_first)
-        self.dropout = _checks.probability("dropout", dropout)
-        self.bidirectional = bool(bidirectional)
-        self.num_directions = 2 if bidirectional else 1
-        self.output_size = self.hidden_size * self.num_directions
-        self.reverse = bool(reverse)
-        super().__init__(_checks.float_dtype(dtype))
-        rng = initializers.generator(seed)
-        if self.dropout and self.num_layers == 1:
-            warnings.warn(
-                "dropout: acts between layers, so it does nothing with num_layers = 1",
-                stacklevel=3,
-            )
-        self._has_cell_state = cell == "lstm"
-        self._stack = self._build(rng)
-        adopt(self, [self._stack])
-
-    def _build(self, rng: np.random.Generator) -> Stacked:
-        layers: list[Layer] = []
-        for level in range(self.num_layers):
-            if level > 0 and self.dropout:
-                layers.append(Dropout(self.dropout, seed=rng))
-            below = self.output_size if level > 0 else self.input_size
-            layer = RecurrentLayer(
-                self._cell,
-                below,
-                self.hidden_size,
-                bias=self.bias,
-                reverse=self.reverse,
-                dtype=self.dtype,
-                seed=rng,
-            )
-            layers.append(Bidirectional(layer, seed=rng) if self.bidirectional else layer)
-        return Stacked(layers)
-
-    # ---- parameters ----
-
-    def shapes(self) -> Shapes:
-        """Names (PyTorch's) and shapes of the parameters, in the order of the vector."""
-        names: list[str] = []
-        kinds = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if self.bias else [])]
-        for level in range(self.num_layers):
-            for suffix in ("", "_reverse")[: self.num_directions]:
-                names += [f"{kind}_l{level}{suffix}" for kind in kinds]
-        return dict(zip(names, self._stack.shapes().values(), strict=True))
-
-    def _bind(self, parameters: FloatArray, gradients: FloatArray) -> None:
-        super()._bind(parameters, gradients)
-        self._stack._bind(parameters, gradients)
-
-    def reseed(self, rng: np.random.Generator) -> None:
-        """Draw the masks between layers from `rng` from now on."""
-        self._stack.reseed(rng)
-
-    # ---- running ----
-
-    def __call__(
-        self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
-    ) -> tuple[FloatArray, Any]:
-        """Run for inference: nothing is kept and dropout is off.
-
-        Parameters
-        ----------
-        x : ndarray, (N, T, I); (T, N, I) if not batch_first
-            Of the layer's dtype, any strides.
-        state : ndarray (num_layers * num_directions, N, H), a pair (h, c) for LSTM, or None
-            Initial state; None is zero.
-        lengths : ndarray of int, (N,), or None
-            Valid steps of each row, 0..T; None: all. What x holds behind them does not matter.
-        out : ndarray like y, or None
-            Where y goes.
-
-        Returns
-        -------
-        y : ndarray, (N, T, num_directions * H); (T, N, ...) if not batch_first
-            Exactly zero at invalid steps.
-        state : as the argument
-            After each row's last valid step; the initial state where a row has none.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is not as above; before anything is computed.
-        """
-        x, batch_first_out = self._arguments(x, out)
-        initial = self._states("state", state, x.shape[0])
-        y, final = self._stack(x, initial, lengths=lengths, out=batch_first_out)
-        return self._axes(y), self._packed(final)
-
-    def forward(
-        self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
-    ) -> tuple[FloatArray, Any, Tape]:
-        """Run for training: as calling the layer, with dropout, and with a tape for `backward`.
-
-        Returns
-        -------
-        y : ndarray, (N, T, num_directions * H); (T, N, ...) if not batch_first
-        state : as for a call
-        tape : Tape
-            For one call of `backward`.
-        """
-        x, batch_first_out = self._arguments(x, out)
-        initial = self._states("state", state, x.shape[0])
-        y, final, tape = self._stack.forward(x, initial, lengths=lengths, out=batch_first_out)
-        return self._axes(y), self._packed(final), Tape(self, (tape, x.shape[:2]))
-
-    def _check_backward(self, tape: Tape, dy: Any, dstate: Any) -> None:
-        inner, (batch, steps) = tape.content(self)
-        if dy is not None:
-            shape = (batch, steps, self.output_size)
-            symbols = "(N, T, D*H)"
-            if not self.batch_first:
-                shape, symbols = (steps, batch, self.output_size), "(T, N, D*H)"
-            dy = self._axes(_checks.of_shape("dy", dy, symbols, shape, self.dtype))
-        self._stack._check_backward(inner, dy, self._states("dstate", dstate, batch))
-
-    def _backward(
-        self,
-        tape: Tape,
-        dy: Any,
-        dstate: Any,
-        *,
-        input_gradient: bool,
-        add_to: FloatArray | None = None,
-    ) -> tuple[FloatArray | None, Any]:
-        inner, (batch, _) = tape.use(self)
-        dx, dinitial = self._stack._backward(
-            inner,
-            None if dy is None else self._axes(np.asarray(dy)),
-            self._states("dstate", dstate, batch),
-            input_gradient=input_gradient,
-            add_to=None if add_to is None else self._axes(add_to),
-        )
-        return None if dx is None else self._axes(dx), self._packed(dinitial)
-
-    def reversed_twin(self, seed: Seed) -> _RecurrentNetwork:
-        """Return a layer like this one that runs the other way in time, with its own weights."""
-        arguments = {k: v for k, v in self.config().items() if k != "type"}
-        return type(self)(**arguments | {"reverse": not self.reverse, "seed": seed})
-
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as JSON values."""
-        config = {
-            "type": type(self).__name__,
-            "input_size": self.input_size,
-            "hidden_size": self.hidden_size,
-            "num_layers": self.num_layers,
-            "bias": self.bias,
-            "batch_first": self.batch_first,
-            "dropout": self.dropout,
-            "bidirectional": self.bidirectional,
-            "dtype": str(self.dtype),
-        }
-        return config | ({"reverse": True} if self.reverse else {})
-
-    # ---- between PyTorch's arrays and those of the stack ----
-
-    def _axes(self, array: FloatArray) -> FloatArray:
-        """Swap batch and time where the caller has time first: its own inverse."""
-        return array if self.batch_first else array.swapaxes(0, 1)
-
-    def _arguments(self, x: Any, out: FloatArray | None) -> tuple[FloatArray, FloatArray | None]:
-        x = self._axes(_checks.sequence("x", x, self.input_size, self.dtype))
-        if out is not None:
-            shape = (x.shape[0], x.shape[1], self.output_size)
-            return x, _checks.of_shape("out", self._axes(out), "(N, T, D*H)", shape, self.dtype)
-        if self.batch_first:
-            return x, None
-        return x, self._axes(np.empty((x.shape[1], x.shape[0], self.output_size), self.dtype))
-
-    def _states(self, name: str, state: Any, batch: int) -> tuple[Any, ...] | None:
-        """Cut a state in PyTorch's layout into one entry per layer of the stack."""
-        if state is None:
-            return None
-        shape = (self.num_layers * self.num_directions, batch, self.hidden_size)
-        parts = (
-            _checks.pair(name, state) if self._has_cell_state else (_checks.single(name, state),)
-        )
-        names = (f"{name}[0]", f"{name}[1]") if self._has_cell_state else (name,)
-        arrays = [
-            _checks.of_shape(
-                part_name, part, "(num_layers * num_directions, N, H)", shape, self.dtype
-            )
-            for part_name, part in zip(names, parts, strict=True)
-        ]
-        cells = iter(zip(*arrays, strict=True) if self._has_cell_state else arrays[0])
-        entries: list[Any] = []
-        for layer in self._stack.layers:
-            if isinstance(layer, Bidirectional):
-                entries.append((next(cells), next(cells)))
-            else:
-                entries.append(next(cells) if isinstance(layer, Recurrent) else None)
-        return tuple(entries)
-
-    def _packed(self, states: tuple[Any, ...]) -> Any:
-        """Put the stack's states together in PyTorch's layout: the inverse of `_states`."""
-        cells: list[Any] = []
-        for layer, entry in zip(self._stack.layers, states, strict=True):
-            if isinstance(layer, Bidirectional):
-                cells += entry
-            elif isinstance(layer, Recurrent):
-                cells.append(entry)
-        if self._has_cell_state:
-            return _stacked([h for h, _ in cells]), _stacked([c for _, c in cells])
-        return _stacked(cells)
-
-
-def _stacked(arrays: list[FloatArray]) -> FloatArray:
-    """Return np.stack(arrays), in a third of its time for small arrays."""
-    result = np.empty((len(arrays), *arrays[0].shape), arrays[0].dtype)
-    for place, array in zip(result, arrays, strict=True):
-        place[...] = array
-    return result
-
-
-class LSTM(_RecurrentNetwork):
+class LSTM(RecurrentNetwork):
     """Long short-term memory (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000).
 
     For each step, with gates i f g o in this order in weight_ih (4*H, I) and weight_hh (4*H, H)::
@@ -338,7 +89,7 @@ class LSTM(_RecurrentNetwork):
         )
 
 
-class GRU(_RecurrentNetwork):
+class GRU(RecurrentNetwork):
     """Gated recurrent unit (Cho et al. 2014).
 
     For each step, with gates r z n in this order in weight_ih (3*H, I) and weight_hh (3*H, H)::
@@ -424,7 +175,7 @@ class GRU(_RecurrentNetwork):
         return super().config() | {"reset_after": self.reset_after}
 
 
-class RNN(_RecurrentNetwork):
+class RNN(RecurrentNetwork):
     """Vanilla recurrent network (Elman 1990): h = f(W x + b_ih + R h + b_hh).
 
     The state is h, (num_layers * num_directions, N, H).
