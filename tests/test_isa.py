@@ -1,6 +1,8 @@
 """Each instruction set that this processor has: chosen by name, as wide as it says, and right."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +67,19 @@ def test_the_others_pass_the_kernel_tests_too(name):
         check=False,
     )
     assert result.returncode == 0, result.stdout[-2000:]
+
+
+def test_the_stub_names_what_the_modules_have():
+    stub = ast.parse((Path(_isa.__file__).parent / "_kernels.pyi").read_text(encoding="utf-8"))
+    declared = {
+        node.name: [argument.arg for argument in node.args.args]
+        for node in stub.body
+        if isinstance(node, ast.FunctionDef)
+    }
+    for name in _isa.available():
+        module = _isa.load(name)
+        assert set(declared) == {n for n in dir(module) if not n.startswith("_")}
+        for function, arguments in declared.items():
+            signature = getattr(module, function).__doc__.split("\n")[0]
+            shown = re.findall(r"(\w+): ", signature)
+            assert shown == arguments, function

@@ -380,5 +380,4 @@ def linear_backward(
 
 def build_info() -> dict[str, Any]:
     """How the loaded kernels were compiled."""
-    info: dict[str, Any] = kernels.build_info()
-    return info
+    return kernels.build_info()

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from fastrnn._isa import _cpu
 
@@ -58,4 +59,7 @@ def _choose() -> ModuleType:
     return load(names[-1])
 
 
-kernels = _choose()
+if TYPE_CHECKING:
+    from fastrnn._isa import _kernels as kernels
+else:
+    kernels = _choose()

@@ -1,0 +1,91 @@
+"""Types of the compiled modules, one stub for all; meanings: cpp/include/fastrnn."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+_Array = NDArray[Any]
+_Optional = NDArray[Any] | None
+
+def build_info() -> dict[str, Any]: ...
+def panel_size(
+    pass_name: str, cell: str, input_size: int, hidden_size: int, itemsize: int
+) -> int: ...
+def pack(
+    pass_name: str,
+    cell: str,
+    weight_ih: _Array,
+    weight_hh: _Array,
+    bias_ih: _Optional,
+    bias_hh: _Optional,
+    panels: _Array,
+) -> None: ...
+def tape_size(
+    cell: str,
+    batch: int,
+    steps: int,
+    input_size: int,
+    hidden_size: int,
+    lengths: _Optional,
+    itemsize: int,
+) -> int: ...
+def workspace_size(
+    pass_name: str,
+    with_tape: bool,
+    cell: str,
+    batch: int,
+    steps: int,
+    input_size: int,
+    hidden_size: int,
+    itemsize: int,
+) -> int: ...
+def forward(
+    cell: str,
+    panels: _Array,
+    x: _Array,
+    h0: _Optional,
+    c0: _Optional,
+    lengths: _Optional,
+    reverse: bool,
+    threads: int,
+    y: _Array,
+    h_n: _Array,
+    c_n: _Optional,
+    tape: _Optional,
+    workspace: _Array,
+) -> None: ...
+def backward(
+    cell: str,
+    panels: _Array,
+    tape: _Array,
+    dy: _Optional,
+    dh_n: _Optional,
+    dc_n: _Optional,
+    batch: int,
+    steps: int,
+    lengths: _Optional,
+    reverse: bool,
+    threads: int,
+    dx: _Optional,
+    add_to_dx: bool,
+    dh0: _Array,
+    dc0: _Optional,
+    dweight_ih: _Array,
+    dweight_hh: _Array,
+    dbias_ih: _Optional,
+    dbias_hh: _Optional,
+    workspace: _Array,
+) -> None: ...
+def linear_workspace_size(rows: int, input_size: int, output_size: int, itemsize: int) -> int: ...
+def linear_forward(
+    weight: _Array, bias: _Optional, x: _Array, y: _Array, workspace: _Array
+) -> None: ...
+def linear_backward(
+    weight: _Array,
+    x: _Array,
+    dy: _Array,
+    dx: _Optional,
+    dweight: _Array,
+    dbias: _Optional,
+    workspace: _Array,
+) -> None: ...
