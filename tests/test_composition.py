@@ -98,6 +98,13 @@ def test_pooling_reads_valid_steps_only():
         assert_same_bits(time_first, layer()(x, lengths=LENGTHS)[0], "time first")
 
 
+def test_pooling_no_steps_gives_zeros():
+    for layer in (fr.Last(), fr.Last(bidirectional=True), fr.MeanPool()):
+        y, _, tape = layer.forward(np.zeros((2, 0, 4), np.float32))
+        assert not y.any()
+        assert layer.backward(tape, y)[0].shape == (2, 0, 4)
+
+
 def test_sequential_passes_lengths_while_time_lasts():
     model = fr.Sequential(
         [

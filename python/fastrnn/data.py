@@ -32,8 +32,7 @@ def pad_sequences(
     sequences : sequence of arrays (T_n, F), (T_n,) numbers or (T_n,) integer tokens
         At least one; all of one kind.
     dtype : dtype or None, default None
-        Of the result; None keeps that of the sequences. Integer sequences (T_n,) made floats
-        become (T_n, 1).
+        Of the result, and whether (T_n,) are tokens; None keeps that of the sequences.
     length : int or None, default None
         T of the result; None is the longest sequence's.
 
@@ -56,14 +55,14 @@ def pad_sequences(
     >>> fr.data.pad_sequences([[7, 8], [9]], length=3)[0].tolist()
     [[7, 8, 0], [9, 0, 0]]
     """
-    ragged = Ragged.from_list("sequences", sequences)
-    lengths = ragged.lengths
     if dtype is not None:
         kind = np.dtype(dtype)
         if kind.kind not in "biuf":
             raise TypeError(f"dtype: expected one of numbers, got {kind}")
-        rows = ragged.rows.astype(kind)
-        ragged = Ragged(rows[:, None] if rows.ndim == 1 and kind.kind == "f" else rows, lengths)
+        if isinstance(sequences, (list, tuple)):
+            sequences = [_converted(sequence, kind) for sequence in sequences]
+    ragged = Ragged.from_list("sequences", sequences)
+    lengths = ragged.lengths
     if length is not None:
         length = _checks.positive_integer("length", length)
         too_long = np.flatnonzero(lengths > length)
@@ -348,6 +347,15 @@ def train_validation_split(
     held_out = min(max(round(count * fraction), 1), count - 1)
     order = initializers.generator(seed).permutation(count)
     return dataset.subset(np.sort(order[held_out:])), dataset.subset(np.sort(order[:held_out]))
+
+
+def _converted(sequence: Any, dtype: np.dtype[Any]) -> Any:
+    """Return one sequence (T_n, ...) with another dtype, or as it is if it is none."""
+    try:
+        array = np.asarray(sequence)
+    except ValueError:  # `Ragged.from_list` says why
+        return sequence
+    return array.astype(dtype) if array.dtype.kind in "biuf" else array
 
 
 def _taken(source: NDArray[Any] | Ragged, rows: NDArray[np.intp], steps: int) -> NDArray[Any]:

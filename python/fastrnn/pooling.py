@@ -108,13 +108,13 @@ class Last(_Pooling):
         y = np.zeros((x.shape[0], x.shape[2]), x.dtype)
         rows, half = np.flatnonzero(lengths > 0), self._split(x.shape[2])
         y[rows, :half] = x[rows, lengths[rows] - 1, :half]
-        y[rows, half:] = x[rows, 0, half:]
+        y[rows, half:] = x[rows, 0 * rows, half:]  # no index 0 where there is no step at all
         return y
 
     def _spread(self, dy: FloatArray, lengths: NDArray[np.int64], dx: FloatArray) -> None:
         rows, half = np.flatnonzero(lengths > 0), self._split(dx.shape[2])
         dx[rows, lengths[rows] - 1, :half] = dy[rows, :half]
-        dx[rows, 0, half:] = dy[rows, half:]
+        dx[rows, 0 * rows, half:] = dy[rows, half:]
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values."""
