@@ -194,7 +194,7 @@ def forward(
     ----------
     kind : LayerKind
         The layer.
-    panels : ndarray
+    panels : ndarray, (panel size,)
         Of the forward pass.
     x : ndarray, (N, T, I)
         Input, any strides.
