@@ -6,7 +6,9 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <utility>
@@ -33,8 +35,27 @@ class Overlaps {
     bool written;
   };
 
+  // Whether two elements may lie at one place: from the smallest stride up, an axis has to step over all
+  // inner ones.
+  static bool overlaps_itself(const py::array& array) {
+    std::vector<std::pair<py::ssize_t, py::ssize_t>> axes;  // |stride|, length
+    for (py::ssize_t axis = 0; axis < array.ndim(); ++axis) {
+      if (array.shape(axis) > 1) axes.emplace_back(std::abs(array.strides(axis)), array.shape(axis));
+    }
+    std::sort(axes.begin(), axes.end());
+    py::ssize_t extent = array.itemsize();
+    for (const auto& [step, length] : axes) {
+      if (step < extent) return true;
+      extent = step * (length - 1) + extent;
+    }
+    return false;
+  }
+
   void add(const char* name, const py::array& array, bool written) {
     if (array.size() == 0) return;
+    if (written && overlaps_itself(array))
+      throw py::value_error(std::string(name) +
+                            ": expected memory of its own for each element, got shared memory");
     const auto start = reinterpret_cast<std::intptr_t>(array.data());
     Span span{name, start, start + static_cast<std::intptr_t>(array.itemsize()), written};
     for (py::ssize_t axis = 0; axis < array.ndim(); ++axis) {

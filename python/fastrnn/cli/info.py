@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ def collect() -> dict[str, Any]:
     """Return what the command prints."""
     build = ops.build_info()
     return {
-        "fastrnn": metadata.version("fastrnn"),
+        "fastrnn": build["version"],
         "python": platform.python_version(),
         "numpy": np.__version__,
         "instruction_set": build["instruction_set"],

@@ -83,14 +83,11 @@ def read_sequences(
         return _DATA[source]().test_x, None
     path = Path(source)
     lengths = None
-    if path.suffix == ".npz":
-        with _open_arrays(path) as arrays:
-            if "x" not in arrays:
-                raise ValueError(f"{path}: expected an array x, got {', '.join(arrays) or 'none'}")
-            x = arrays["x"]
-            lengths = arrays.get("lengths", None)
-    elif path.suffix == ".npy":
-        x = _open_arrays(path)
+    if path.suffix in (".npz", ".npy"):
+        arrays = _read_arrays(path)
+        if "x" not in arrays:
+            raise ValueError(f"{path}: expected an array x, got {', '.join(arrays) or 'none'}")
+        x, lengths = arrays["x"], arrays.get("lengths")
     elif path.suffix == ".csv":
         x = _read_csv(path)
     else:
@@ -104,13 +101,16 @@ def read_sequences(
     return x.astype(dtype), lengths
 
 
-def _open_arrays(path: Path) -> Any:
-    try:
-        return np.load(path, allow_pickle=False)
-    except OSError:
-        raise
-    except Exception as error:  # NumPy's reader raises many kinds on damaged files
-        raise ValueError(f"{path}: expected a NumPy file, got {error}") from error
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an .npz by name; that of an .npy as x."""
+    with path.open("rb") as file:
+        try:
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                return {"x": found}
+            return {name: found[name] for name in found.files}
+        except Exception as error:  # NumPy's reader raises many kinds on damaged files
+            raise ValueError(f"{path}: expected a NumPy file, got {error}") from error
 
 
 def _read_csv(path: Path) -> NDArray[np.float64]:

@@ -78,8 +78,8 @@ def run(options: argparse.Namespace) -> None:
     if options.threads is not None:
         fr.set_num_threads(options.threads)
     path = options.output or Path(f"{options.data}.safetensors")
-    picture_path = path.with_suffix(".png")
     require_writable(path)
+    picture_path = path.with_suffix(".png")
     data = _DATA[options.data]()
     model = classifier(data, options.cell, options.hidden_size, options.layers, options.seed)
     train = fr.data.Dataset(data.train_x, data.train_y)

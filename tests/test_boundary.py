@@ -1,0 +1,297 @@
+"""The compiled module called directly: what would step outside an array is refused, never run."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from fastrnn import ops
+from fastrnn._isa import kernels
+from fastrnn.ops import aligned_empty
+
+CELL, BATCH, STEPS, INPUTS, HIDDEN = "lstm", 4, 5, 3, 6
+SIZE = (CELL, BATCH, STEPS, INPUTS, HIDDEN)
+LENGTHS = np.array([5, 0, 2, 3])
+FORWARD = [
+    "cell", "panels", "x", "h0", "c0", "lengths", "reverse", "threads", "y", "h_n", "c_n", "tape",
+    "workspace",
+]  # fmt: skip
+BACKWARD = [
+    "cell", "panels", "tape", "dy", "dh_n", "dc_n", "batch", "steps", "lengths", "reverse",
+    "threads", "dx", "add_to_dx", "dh0", "dc0", "dweight_ih", "dweight_hh", "dbias_ih", "dbias_hh",
+    "workspace",
+]  # fmt: skip
+
+
+def zeros(*shape, dtype=np.float32):
+    return np.zeros(shape, dtype)
+
+
+def weights(prefix=""):
+    rows = 4 * HIDDEN
+    return {
+        f"{prefix}weight_ih": zeros(rows, INPUTS),
+        f"{prefix}weight_hh": zeros(rows, HIDDEN),
+        f"{prefix}bias_ih": zeros(rows),
+        f"{prefix}bias_hh": zeros(rows),
+    }
+
+
+def panels(pass_name):
+    array = aligned_empty(kernels.panel_size(pass_name, CELL, INPUTS, HIDDEN, 4), np.float32)
+    kernels.pack(pass_name, CELL, **weights(), panels=array)
+    return array
+
+
+def forward_arguments():
+    return {
+        "cell": CELL,
+        "panels": panels("forward"),
+        "x": zeros(BATCH, STEPS, INPUTS),
+        "h0": zeros(BATCH, HIDDEN),
+        "c0": zeros(BATCH, HIDDEN),
+        "lengths": LENGTHS,
+        "reverse": False,
+        "threads": 1,
+        "y": zeros(BATCH, STEPS, HIDDEN),
+        "h_n": zeros(BATCH, HIDDEN),
+        "c_n": zeros(BATCH, HIDDEN),
+        "tape": aligned_empty(kernels.tape_size(*SIZE, LENGTHS, 4), np.uint8),
+        "workspace": aligned_empty(kernels.workspace_size("forward", True, *SIZE, 4), np.uint8),
+    }
+
+
+def backward_arguments():
+    forward = forward_arguments()
+    kernels.forward(**forward)
+    return {
+        "cell": CELL,
+        "panels": panels("backward"),
+        "tape": forward["tape"],
+        "dy": zeros(BATCH, STEPS, HIDDEN),
+        "dh_n": zeros(BATCH, HIDDEN),
+        "dc_n": zeros(BATCH, HIDDEN),
+        "batch": BATCH,
+        "steps": STEPS,
+        "lengths": forward["lengths"],
+        "reverse": False,
+        "threads": 1,
+        "dx": zeros(BATCH, STEPS, INPUTS),
+        "add_to_dx": False,
+        "dh0": zeros(BATCH, HIDDEN),
+        "dc0": zeros(BATCH, HIDDEN),
+        **weights("d"),
+        "workspace": aligned_empty(kernels.workspace_size("backward", True, *SIZE, 4), np.uint8),
+    }
+
+
+CALLS = {"forward": forward_arguments, "backward": backward_arguments}
+
+
+def unaligned(array):
+    raw = np.zeros(array.nbytes + 1, np.uint8)[1:]
+    return raw.view(array.dtype).reshape(array.shape)
+
+
+def spoiled(array):
+    """Return wrong versions of an array, by what is wrong."""
+    wrong = {
+        "dtype": array.astype(np.float16 if array.dtype.kind == "f" else np.float32),
+        "byte order": array.astype(array.dtype.newbyteorder(">")),
+        "further axis": array[None],
+        "short": array[..., :-1],
+    }
+    if array.dtype.itemsize > 1:
+        wrong["unaligned"] = unaligned(array)
+    if array.ndim > 1:
+        spread = np.zeros((*array.shape, 2), array.dtype)[..., 0]
+        wrong["last axis apart"] = spread
+        wrong["missing axis"] = array[0]
+    if array.dtype == np.uint8:
+        del wrong["byte order"]
+    return wrong
+
+
+def array_cases():
+    for call, make in CALLS.items():
+        for name, value in make().items():
+            if isinstance(value, np.ndarray):
+                # A narrower x fits into the panels of a wider one: judged in Python, not here.
+                kinds = set(spoiled(value)) - ({"short"} if name == "x" else set())
+                yield from ((call, name, kind) for kind in sorted(kinds))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_good_arguments_run(call):
+    getattr(kernels, call)(**CALLS[call]())
+
+
+@pytest.mark.parametrize(("call", "name", "kind"), list(array_cases()))
+def test_wrong_arrays_are_refused(call, name, kind):
+    arguments = CALLS[call]()
+    arguments[name] = spoiled(arguments[name])[kind]
+    if name == "panels" and kind in ("dtype", "byte order"):
+        expected = "panels"
+    elif (call == "forward" and name in ("x", "y")) or (
+        call == "backward" and name.startswith("dwei")
+    ):
+        expected = r"\w+"  # sizes are read from these, so another argument may be named
+    else:
+        expected = name
+    with pytest.raises((TypeError, ValueError), match=rf"{expected}.*: expected"):
+        getattr(kernels, call)(**arguments)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_read_only_results_are_refused(call):
+    written = {
+        "forward": ["y", "h_n", "c_n", "tape", "workspace"],
+        "backward": [n for n in BACKWARD if n[0] == "d" and n not in ("dy", "dh_n", "dc_n")],
+    }[call]
+    for name in written:
+        arguments = CALLS[call]()
+        arguments[name].flags.writeable = False
+        with pytest.raises(ValueError, match=f"{name}: expected a writable array"):
+            getattr(kernels, call)(**arguments)
+
+
+def test_overlapping_arrays_are_refused():
+    shared = zeros(BATCH, STEPS, HIDDEN + INPUTS)
+    arguments = forward_arguments() | {"x": shared[..., :INPUTS], "y": shared[..., INPUTS:]}
+    with pytest.raises(ValueError, match="y: expected memory of its own, got memory shared with x"):
+        kernels.forward(**arguments)
+    arguments = forward_arguments()
+    arguments["h_n"] = arguments["h0"]
+    with pytest.raises(ValueError, match="h_n: .* shared with h0"):
+        kernels.forward(**arguments)
+    arguments = backward_arguments()
+    arguments["dh0"] = arguments["dh_n"][::-1]
+    with pytest.raises(ValueError, match="dh0: .* shared with dh_n"):
+        kernels.backward(**arguments)
+    arguments = backward_arguments()
+    arguments["workspace"] = arguments["tape"]
+    with pytest.raises(ValueError, match="workspace: expected"):
+        kernels.backward(**arguments)
+    zero_stride = np.broadcast_to(zeros(1, 1, HIDDEN), (BATCH, STEPS, HIDDEN))
+    with pytest.raises(ValueError, match="y: expected"):
+        kernels.forward(**(forward_arguments() | {"y": zero_stride}))
+
+
+def test_a_written_array_with_a_stride_of_zero_is_refused():
+    y = np.lib.stride_tricks.as_strided(
+        zeros(HIDDEN), (BATCH, STEPS, HIDDEN), (0, 0, 4), writeable=True
+    )
+    with pytest.raises(ValueError, match="y: expected memory of its own"):
+        kernels.forward(**(forward_arguments() | {"y": y}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("lengths", np.array([5, 0, 6, 3]), r"lengths\[2\]: expected 0..T = 0..5, got 6"),
+        ("lengths", np.array([5, 0, -1, 3]), r"lengths\[2\]: expected 0..T = 0..5, got -1"),
+        ("cell", "lstn", "cell: expected lstm, gru"),
+        ("c_n", None, "c_n: expected an array, got None"),
+    ],
+)
+def test_values_that_would_step_outside_are_refused(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        kernels.forward(**(forward_arguments() | {name: value}))
+
+
+@pytest.mark.parametrize("name", ["h0", "h_n", "panels", "cell", "x"])
+def test_nothing_where_an_array_belongs(name):
+    arguments = forward_arguments() | {name: None}
+    if name == "h0":
+        kernels.forward(**arguments)  # zero
+    else:
+        with pytest.raises(TypeError):
+            kernels.forward(**arguments)
+
+
+def test_cells_without_c_refuse_it():
+    arguments = forward_arguments() | {"cell": "rnn_tanh"}
+    with pytest.raises(ValueError, match="c0: expected None, this cell has no c"):
+        kernels.forward(**arguments)
+
+
+def test_sizes_are_checked():
+    with pytest.raises(ValueError, match="input_size: expected at least 1, got 0"):
+        kernels.panel_size("forward", CELL, 0, 3, 4)
+    with pytest.raises(ValueError, match="itemsize: expected 4 or 8, got 2"):
+        kernels.panel_size("forward", CELL, 3, 3, 2)
+    with pytest.raises(ValueError, match="pass_name: expected forward or backward, got sideways"):
+        kernels.panel_size("sideways", CELL, 3, 3, 4)
+    with pytest.raises(ValueError, match="batch: expected at least 0, got -1"):
+        kernels.tape_size(CELL, -1, 3, 3, 3, None, 4)
+
+
+def test_linear_is_checked_too():
+    weight, bias, x, y = zeros(2, 3), zeros(2), zeros(5, 3), zeros(5, 2)
+    workspace = aligned_empty(kernels.linear_workspace_size(5, 3, 2, 4), np.uint8)
+    kernels.linear_forward(weight, bias, x, y, workspace)
+    for wrong in (
+        (weight, bias, x[:, :2], y, workspace),
+        (weight, bias, x, y[:4], workspace),
+        (weight, bias[:1], x, y, workspace),
+        (weight.T, bias, x, y, workspace),
+        (weight, bias, x, y, workspace[:64]),
+        (weight, bias, x, x[:, :2], workspace),
+    ):
+        with pytest.raises(ValueError, match=": expected"):
+            kernels.linear_forward(*wrong)
+
+
+def test_the_gil_is_released_while_kernels_run():
+    arguments = forward_arguments()
+    steps = 30_000
+    size = (CELL, BATCH, steps, INPUTS, HIDDEN)
+    arguments |= {
+        "x": zeros(BATCH, steps, INPUTS),
+        "y": zeros(BATCH, steps, HIDDEN),
+        "lengths": None,
+        "tape": None,
+        "workspace": aligned_empty(kernels.workspace_size("forward", False, *size, 4), np.uint8),
+    }
+    running, ticks = threading.Event(), []
+
+    def run():
+        running.set()
+        for _ in range(3):
+            kernels.forward(**arguments)
+        running.clear()
+
+    worker = threading.Thread(target=run)
+    worker.start()
+    running.wait()
+    while running.is_set():
+        ticks.append(None)  # with the GIL held, this thread would stand still
+    worker.join()
+    assert len(ticks) > 1000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_kernels_with_threads_work_after_fork():
+    from fastrnn import LSTM, get_num_threads, set_num_threads
+
+    before = get_num_threads()
+    set_num_threads(2)
+    try:
+        layer = LSTM(30, 150, seed=0)
+        x = np.ones((40, 25, 30), np.float32)
+        expected = layer(x)[0]
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if np.array_equal(layer(x)[0], expected) else 1)
+        _, status = os.waitpid(child, 0)
+        assert status == 0
+    finally:
+        set_num_threads(before)
+
+
+def test_stored_names_are_those_of_the_module():
+    assert list(forward_arguments()) == FORWARD
+    assert list(backward_arguments()) == BACKWARD
+    assert set(ops.CELLS) >= {CELL}
