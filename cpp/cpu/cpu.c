@@ -2,40 +2,45 @@
 // API: it is loaded before it is known what else may be.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <string.h>
 
-static PyObject* missing_features(PyObject* self, PyObject* name) {
-  (void)self;
-  PyObject* missing = PyList_New(0);
-  const char* level = missing ? PyUnicode_AsUTF8(name) : NULL;
-  if (!level) {
-    Py_XDECREF(missing);
-    return NULL;
-  }
-#define REQUIRE(feature)                             \
-  if (!__builtin_cpu_supports(feature)) {            \
-    PyObject* text = PyUnicode_FromString(feature);  \
-    if (!text || PyList_Append(missing, text) < 0) { \
-      Py_XDECREF(text);                              \
-      Py_DECREF(missing);                            \
-      return NULL;                                   \
-    }                                                \
-    Py_DECREF(text);                                 \
-  }
+// Appends the name of a feature that is missing; -1 with an exception set where that fails.
+static int require(PyObject* missing, const char* feature, int supported) {
+  if (supported) return 0;
+  PyObject* text = PyUnicode_FromString(feature);
+  const int result = text ? PyList_Append(missing, text) : -1;
+  Py_XDECREF(text);
+  return result;
+}
+
+// The compiler wants literals.
+#define REQUIRE(feature) require(missing, feature, __builtin_cpu_supports(feature))
+
+// Fills `missing` for one level; -1 with an exception set for an unknown one.
+static int list_missing(PyObject* missing, const char* level) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (strcmp(level, "base") == 0) {  // x86-64-v2
-    REQUIRE("sse3") REQUIRE("ssse3") REQUIRE("sse4.1") REQUIRE("sse4.2") REQUIRE("popcnt")
-  } else if (strcmp(level, "v3") == 0) {
-    REQUIRE("avx") REQUIRE("avx2") REQUIRE("fma") REQUIRE("bmi") REQUIRE("bmi2")
-  } else if (strcmp(level, "v4") == 0) {
-    REQUIRE("avx")
-    REQUIRE("avx2") REQUIRE("fma") REQUIRE("bmi") REQUIRE("bmi2") REQUIRE("avx512f") REQUIRE("avx512bw")
-        REQUIRE("avx512cd") REQUIRE("avx512dq") REQUIRE("avx512vl")
-  } else {
-    Py_DECREF(missing);
-    return PyErr_Format(PyExc_ValueError, "name: expected base, v3 or v4, got %s", level);
+    return REQUIRE("sse3") | REQUIRE("ssse3") | REQUIRE("sse4.1") | REQUIRE("sse4.2") | REQUIRE("popcnt");
   }
+  if (strcmp(level, "v3") == 0 || strcmp(level, "v4") == 0) {
+    const int v3 = REQUIRE("avx") | REQUIRE("avx2") | REQUIRE("fma") | REQUIRE("bmi") | REQUIRE("bmi2");
+    if (v3 < 0 || strcmp(level, "v3") == 0) return v3;
+    return REQUIRE("avx512f") | REQUIRE("avx512bw") | REQUIRE("avx512cd") | REQUIRE("avx512dq") |
+           REQUIRE("avx512vl");
+  }
+#else
+  if (strcmp(level, "base") == 0) return 0;
 #endif
+  PyErr_Format(PyExc_ValueError, "name: expected base, v3 or v4, got %s", level);
+  return -1;
+}
+
+static PyObject* missing_features(PyObject* self, PyObject* name) {
+  (void)self;
+  const char* level = PyUnicode_AsUTF8(name);
+  PyObject* missing = level ? PyList_New(0) : NULL;
+  if (missing && list_missing(missing, level) < 0) Py_CLEAR(missing);
   return missing;
 }
 
