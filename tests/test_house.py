@@ -101,7 +101,7 @@ def includes(path):
 
 
 CPP_FILES = [p for p in sorted(CPP.rglob("*")) if p.suffix in (".h", ".hpp", ".cpp", ".c")]
-STANDARD = re.compile(r"^[a-z_]+$|^unistd\.h$")
+STANDARD = re.compile(r"^[a-z_]+$|^(unistd|string)\.h$")
 
 
 @pytest.mark.parametrize("path", CPP_FILES, ids=lambda p: str(p.relative_to(CPP)))
