@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -58,11 +59,13 @@ class _Pooling(Layer):
         self._spread(np.asarray(dy), valid, dx)
         return dx if self.batch_first else dx.swapaxes(0, 1), None
 
+    @abstractmethod
     def _pool(self, x: FloatArray, lengths: NDArray[np.int64]) -> FloatArray:
-        raise NotImplementedError
+        """Return y (N, F) for x (N, T, F)."""
 
+    @abstractmethod
     def _spread(self, dy: FloatArray, lengths: NDArray[np.int64], dx: FloatArray) -> None:
-        raise NotImplementedError
+        """Write the gradient of x into dx (N, T, F), which is zero."""
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values."""
