@@ -136,7 +136,7 @@ def test_cpp_files_include_only_whom_they_may(path):
 
 def test_kernels_include_downwards_only():
     order = [
-        "lanes", "activations", "arena", "blocked", "tile", "panel", "schedule", "products",
+        "lanes", "activations", "pair", "arena", "blocked", "tile", "panel", "schedule", "products",
         "step", "step_reset_before", "threads", "plan", "sequence", "bptt", "linear",
     ]  # fmt: skip
     places = {f"{name}.hpp": i for i, name in enumerate(order)}

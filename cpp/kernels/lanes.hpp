@@ -6,6 +6,8 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -158,29 +160,23 @@ template <class T>
 FASTRNN_INLINE Lanes<T> negative_absolute(Lanes<T> a) {
   return Eigen::internal::por(a.packet, Lanes<T>(T(-0.0)).packet);
 }
-// To the nearest integer, ties to even.
-template <class T>
-FASTRNN_INLINE Lanes<T> round_to_integer(Lanes<T> a) {
-  return Eigen::internal::print(a.packet);
-}
 // max(a, bound), keeping NaN.
 template <class T>
 FASTRNN_INLINE Lanes<T> at_least(Lanes<T> a, T bound) {
   const Lanes<T> limit(bound);
   return Eigen::internal::pselect(Eigen::internal::pcmp_lt(a.packet, limit.packet), limit.packet, a.packet);
 }
+// min(a, bound), keeping NaN.
+template <class T>
+FASTRNN_INLINE Lanes<T> at_most(Lanes<T> a, T bound) {
+  const Lanes<T> limit(bound);
+  return Eigen::internal::pselect(Eigen::internal::pcmp_lt(limit.packet, a.packet), limit.packet, a.packet);
+}
 // `yes` where a > 0, else 0.
 template <class T>
 FASTRNN_INLINE Lanes<T> where_positive(Lanes<T> a, Lanes<T> yes) {
   const Lanes<T> zero(T(0));
   return Eigen::internal::pand(Eigen::internal::pcmp_lt(zero.packet, a.packet), yes.packet);
-}
-// `negative` where a < 0, else `other`.
-template <class T>
-FASTRNN_INLINE Lanes<T> where_negative(Lanes<T> a, Lanes<T> negative, Lanes<T> other) {
-  const Lanes<T> zero(T(0));
-  return Eigen::internal::pselect(Eigen::internal::pcmp_lt(a.packet, zero.packet), negative.packet,
-                                  other.packet);
 }
 // |a| with the sign of `sign`.
 template <class T>
@@ -189,21 +185,65 @@ FASTRNN_INLINE Lanes<T> with_sign_of(Lanes<T> a, Lanes<T> sign) {
   return Eigen::internal::por(Eigen::internal::pabs(a.packet),
                               Eigen::internal::pand(sign.packet, sign_bit.packet));
 }
-// a * 2^n for an integral n, correctly rounded where the result is subnormal.
+// Adding this to a number below 2^22 (double: 2^51) rounds it to the nearest integer, ties to even, which
+// then stands in the low bits of the sum.
 template <class T>
-FASTRNN_INLINE Lanes<T> scale_by_power_of_two(Lanes<T> a, Lanes<T> n) {
-  return Eigen::internal::pldexp(a.packet, n.packet);
+inline constexpr T rounding_shift = sizeof(T) == 4 ? T(12582912.0) : T(6755399441055744.0);
+
+// a * 2^n where `sum` is n + rounding_shift; by adding to the exponent, so a and the result must be normal.
+template <class T>
+FASTRNN_INLINE Lanes<T> scale_by_power_of_two(Lanes<T> a, Lanes<T> sum) {
+  using Packet = typename Lanes<T>::Packet;
+  using Unsigned = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  using Bits __attribute__((vector_size(sizeof(Packet)))) = Unsigned;
+  constexpr int mantissa_bits = std::numeric_limits<T>::digits - 1;
+  return Packet(Bits(a.packet) + (Bits(sum.packet) << mantissa_bits));
 }
 
-#if defined(__AVX512F__) && defined(__AVX512DQ__)
-// Eigen 3.4 turns AVX-512 masks into full registers and back, and has no scalef: these say it in one
-// instruction each.
+// The x86 instructions return their second operand where one is NaN.
+#if defined(__AVX512F__)
 FASTRNN_INLINE Lanes<float> at_least(Lanes<float> a, float bound) {
-  return _mm512_max_ps(_mm512_set1_ps(bound), a.packet);  // maxps returns its second operand on NaN
+  return _mm512_max_ps(_mm512_set1_ps(bound), a.packet);
 }
 FASTRNN_INLINE Lanes<double> at_least(Lanes<double> a, double bound) {
   return _mm512_max_pd(_mm512_set1_pd(bound), a.packet);
 }
+FASTRNN_INLINE Lanes<float> at_most(Lanes<float> a, float bound) {
+  return _mm512_min_ps(_mm512_set1_ps(bound), a.packet);
+}
+FASTRNN_INLINE Lanes<double> at_most(Lanes<double> a, double bound) {
+  return _mm512_min_pd(_mm512_set1_pd(bound), a.packet);
+}
+#elif defined(__AVX__)
+FASTRNN_INLINE Lanes<float> at_least(Lanes<float> a, float bound) {
+  return _mm256_max_ps(_mm256_set1_ps(bound), a.packet);
+}
+FASTRNN_INLINE Lanes<double> at_least(Lanes<double> a, double bound) {
+  return _mm256_max_pd(_mm256_set1_pd(bound), a.packet);
+}
+FASTRNN_INLINE Lanes<float> at_most(Lanes<float> a, float bound) {
+  return _mm256_min_ps(_mm256_set1_ps(bound), a.packet);
+}
+FASTRNN_INLINE Lanes<double> at_most(Lanes<double> a, double bound) {
+  return _mm256_min_pd(_mm256_set1_pd(bound), a.packet);
+}
+#elif defined(__SSE2__)
+FASTRNN_INLINE Lanes<float> at_least(Lanes<float> a, float bound) {
+  return _mm_max_ps(_mm_set1_ps(bound), a.packet);
+}
+FASTRNN_INLINE Lanes<double> at_least(Lanes<double> a, double bound) {
+  return _mm_max_pd(_mm_set1_pd(bound), a.packet);
+}
+FASTRNN_INLINE Lanes<float> at_most(Lanes<float> a, float bound) {
+  return _mm_min_ps(_mm_set1_ps(bound), a.packet);
+}
+FASTRNN_INLINE Lanes<double> at_most(Lanes<double> a, double bound) {
+  return _mm_min_pd(_mm_set1_pd(bound), a.packet);
+}
+#endif
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+// Eigen 3.4 turns AVX-512 masks into full registers and back: these say it in one instruction each.
 FASTRNN_INLINE Lanes<float> with_sign_of(Lanes<float> a, Lanes<float> sign) {
   const __m512i bit = _mm512_set1_epi32(static_cast<int>(0x80000000u));  // 0xca: bit ? sign : a
   return _mm512_castsi512_ps(
@@ -219,20 +259,6 @@ FASTRNN_INLINE Lanes<float> where_positive(Lanes<float> a, Lanes<float> yes) {
 }
 FASTRNN_INLINE Lanes<double> where_positive(Lanes<double> a, Lanes<double> yes) {
   return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(a.packet, _mm512_setzero_pd(), _CMP_GT_OQ), yes.packet);
-}
-FASTRNN_INLINE Lanes<float> where_negative(Lanes<float> a, Lanes<float> negative, Lanes<float> other) {
-  return _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(a.packet)), other.packet,
-                              negative.packet);
-}
-FASTRNN_INLINE Lanes<double> where_negative(Lanes<double> a, Lanes<double> negative, Lanes<double> other) {
-  return _mm512_mask_blend_pd(_mm512_movepi64_mask(_mm512_castpd_si512(a.packet)), other.packet,
-                              negative.packet);
-}
-FASTRNN_INLINE Lanes<float> scale_by_power_of_two(Lanes<float> a, Lanes<float> n) {
-  return _mm512_scalef_ps(a.packet, n.packet);
-}
-FASTRNN_INLINE Lanes<double> scale_by_power_of_two(Lanes<double> a, Lanes<double> n) {
-  return _mm512_scalef_pd(a.packet, n.packet);
 }
 #endif
 
@@ -251,10 +277,6 @@ FASTRNN_INLINE if_scalar<T> negative_absolute(T a) {
   return -std::abs(a);
 }
 template <class T>
-FASTRNN_INLINE if_scalar<T> round_to_integer(T a) {
-  return std::nearbyint(a);
-}
-template <class T>
 FASTRNN_INLINE if_scalar<T> at_least(T a, T bound) {
   return a < bound ? bound : a;
 }
@@ -263,16 +285,16 @@ FASTRNN_INLINE if_scalar<T> where_positive(T a, T yes) {
   return a > T(0) ? yes : T(0);
 }
 template <class T>
-FASTRNN_INLINE if_scalar<T> where_negative(T a, T negative, T other) {
-  return a < T(0) ? negative : other;
+FASTRNN_INLINE if_scalar<T> at_most(T a, T bound) {
+  return bound < a ? bound : a;
 }
 template <class T>
 FASTRNN_INLINE if_scalar<T> with_sign_of(T a, T sign) {
   return std::copysign(a, sign);
 }
 template <class T>
-FASTRNN_INLINE if_scalar<T> scale_by_power_of_two(T a, T n) {
-  return std::ldexp(a, static_cast<int>(n));
+FASTRNN_INLINE if_scalar<T> scale_by_power_of_two(T a, T sum) {
+  return std::ldexp(a, static_cast<int>(sum - rounding_shift<T>));
 }
 
 }  // namespace fastrnn

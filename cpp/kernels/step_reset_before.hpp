@@ -12,7 +12,7 @@ struct Step<GruResetBefore, T> {
   using Cell = GruResetBefore;
   static constexpr Index width = lane_width<T>;
   static constexpr bool steps_need_gates = true;  // the candidate's sums wait there for the second product
-  static constexpr Index z = 1 * width, n = 2 * width;
+  static constexpr Index r = 0, z = 1 * width, n = 2 * width;
 
   static void forward(LayerDimensions size, const T* panels, const StepViews<T>& views, Range rows) {
     const PanelLayout<Cell, T> layout{size};
@@ -26,33 +26,57 @@ struct Step<GruResetBefore, T> {
   static void backward(LayerDimensions size, const T* panels, const StepViews<T>& views,
                        const GradientViews<T>& d, Range rows) {
     const PanelLayout<Cell, T> layout{size};
-    for_each(layout, rows, [&](Index unit, Index row) FASTRNN_LAMBDA {
-      T* gates = views.gates.at(unit, row);
-      Lanes<T> z_lanes = load(gates + z), n_lanes = load(gates + n), dh = load(d.dh.at(unit, row));
-      Cell::backward_candidate(z_lanes, n_lanes, load(views.h_prev.at(unit, row)), dh);
-      store(gates + z, z_lanes);
-      store(gates + n, n_lanes);
-      store(d.dh.at(unit, row), dh);
+    for_each(layout, rows, [&](auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
+      Cells<n_rows> cells(views.gates, unit, row);
+      auto z_lanes = cells.load(z), n_lanes = cells.load(n), dh = load_state<n_rows>(d.dh, unit, row);
+      Cell::backward_candidate(z_lanes, n_lanes, load_state<n_rows>(views.h_prev, unit, row), dh);
+      cells.store(z, z_lanes);
+      cells.store(n, n_lanes);
+      store_state<n_rows>(d.dh, unit, row, dh);
     });
     multiply_backward<Cell, T>(layout, 2, panels, constant(views.gates), rows, false, d.dreset_hidden);
-    for_each(layout, rows, [&](Index unit, Index row) FASTRNN_LAMBDA {
-      T* gates = views.gates.at(unit, row);
-      Lanes<T> r_lanes = load(gates), dh = load(d.dh.at(unit, row));
-      const Lanes<T> reset_hidden = Cell::backward_gates(r_lanes, load(views.h_prev.at(unit, row)),
-                                                         load(d.dreset_hidden.at(unit, row)), dh);
-      store(gates, r_lanes);
-      store(d.dh.at(unit, row), dh);
-      store(views.reset_hidden.at(unit, row), reset_hidden);
+    for_each(layout, rows, [&](auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
+      Cells<n_rows> cells(views.gates, unit, row);
+      auto r_lanes = cells.load(r), dh = load_state<n_rows>(d.dh, unit, row);
+      const auto reset_hidden = Cell::backward_gates(r_lanes, load_state<n_rows>(views.h_prev, unit, row),
+                                                     load_state<n_rows>(d.dreset_hidden, unit, row), dh);
+      cells.store(r, r_lanes);
+      store_state<n_rows>(d.dh, unit, row, dh);
+      store_state<n_rows>(views.reset_hidden, unit, row, reset_hidden);
     });
     multiply_backward<Cell, T>(layout, 1, panels, constant(views.gates), rows, true, d.dh);
   }
 
  private:
+  // The gates of a few rows of one unit block.
+  template <int rows>
+  struct Cells {
+    T* gates;
+    Index stride;
+
+    Cells(Blocked<T> blocked, Index unit, Index row)
+        : gates(blocked.at(unit, row)), stride(blocked.row_stride) {}
+    FASTRNN_INLINE side_by_side<T, rows> load(Index gate) const {
+      return load_rows<rows>(gates + gate, stride);
+    }
+    FASTRNN_INLINE void store(Index gate, side_by_side<T, rows> v) const {
+      store_rows<rows>(gates + gate, stride, v);
+    }
+  };
+  template <int rows>
+  static FASTRNN_INLINE side_by_side<T, rows> load_state(Blocked<T> state, Index unit, Index row) {
+    return load_rows<rows>(state.at(unit, row), state.row_stride);
+  }
+  template <int rows>
+  static FASTRNN_INLINE void store_state(Blocked<T> state, Index unit, Index row, side_by_side<T, rows> v) {
+    store_rows<rows>(state.at(unit, row), state.row_stride, v);
+  }
+
+  // Calls visit(constant number of rows, unit block, first row).
   template <class Visit>
   static FASTRNN_INLINE void for_each(const PanelLayout<Cell, T>& layout, Range rows, Visit&& visit) {
-    for (Index unit = 0; unit < layout.units(); ++unit) {
-      for (Index row = rows.begin; row < rows.end; ++row) visit(unit, row);
-    }
+    for (Index unit = 0; unit < layout.units(); ++unit)
+      for_each_row_group(rows, [&](auto count, Index row) { visit(count, unit, row); });
   }
 
   static void forward_gates(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
@@ -68,14 +92,15 @@ struct Step<GruResetBefore, T> {
           forward_product(constant(views.h_prev), row, layout.size.hidden_size, hidden,
                           Shape::second * width),
           {views.gates.at(unit, row), views.gates.row_stride});
-      for (Index m = row; m < row + height; ++m) {
-        T* gates = views.gates.at(unit, m);
-        Lanes<T> r_lanes = load(gates), z_lanes = load(gates + z);
-        const Lanes<T> reset_hidden = Cell::forward_gates(r_lanes, z_lanes, load(views.h_prev.at(unit, m)));
-        store(gates, r_lanes);
-        store(gates + z, z_lanes);
-        store(views.reset_hidden.at(unit, m), reset_hidden);
-      }
+      for_each_row_group({row, row + height}, [&](auto count, Index m) {
+        Cells<count> cells(views.gates, unit, m);
+        auto r_lanes = cells.load(r), z_lanes = cells.load(z);
+        const auto reset_hidden =
+            Cell::forward_gates(r_lanes, z_lanes, load_state<count>(views.h_prev, unit, m));
+        cells.store(r, r_lanes);
+        cells.store(z, z_lanes);
+        store_state<count>(views.reset_hidden, unit, m, reset_hidden);
+      });
     });
   }
 
@@ -89,14 +114,15 @@ struct Step<GruResetBefore, T> {
           height, {sums.data, sums.row_stride, sums.packet_stride},
           forward_product(constant(views.reset_hidden), row, layout.size.hidden_size, panel, packets * width),
           {}, sums);
-      for (Index m = row; m < row + height; ++m) {
-        for (Index unit = first; unit < first + packets; ++unit) {
-          T* gates = views.gates.at(unit, m);
-          Lanes<T> n_lanes = load(gates + n);
-          store(views.h.at(unit, m),
-                Cell::forward_candidate(load(gates + z), n_lanes, load(views.h_prev.at(unit, m))));
-          store(gates + n, n_lanes);
-        }
+      for (Index unit = first; unit < first + packets; ++unit) {
+        for_each_row_group({row, row + height}, [&](auto count, Index m) {
+          Cells<count> cells(views.gates, unit, m);
+          auto n_lanes = cells.load(n);
+          store_state<count>(
+              views.h, unit, m,
+              Cell::forward_candidate(cells.load(z), n_lanes, load_state<count>(views.h_prev, unit, m)));
+          cells.store(n, n_lanes);
+        });
       }
     });
   }

@@ -74,12 +74,23 @@ template <class T, int rows, class Shape, bool adjacent>
 void tile(const Sums<const T>& start, const Product<T>& first, const Product<T>& second,
           const Sums<T>& result) {
   Lanes<T> sums[rows][Shape::packets];
-  unroll<rows>([&](auto m) FASTRNN_LAMBDA {
-    unroll<Shape::packets>([&](auto p) FASTRNN_LAMBDA {
-      sums[m][p] =
-          start.data ? load(start.data + m * start.row_stride + p * start.packet_stride) : Lanes<T>(T(0));
+  const auto start_rows = [&](const auto& number) FASTRNN_LAMBDA {
+    unroll<rows>([&](auto m) FASTRNN_LAMBDA {
+      unroll<Shape::packets>([&](auto p) FASTRNN_LAMBDA { sums[m][p] = number(m, p); });
     });
-  });
+  };
+  if (!start.data) {
+    start_rows([](auto, auto) FASTRNN_LAMBDA { return Lanes<T>(T(0)); });
+  } else if (start.row_stride == 0) {  // copies between registers are free, loads were 2 % of a short tile
+    Lanes<T> row[Shape::packets];
+    unroll<Shape::packets>([&](auto p)
+                               FASTRNN_LAMBDA { row[p] = load(start.data + p * start.packet_stride); });
+    start_rows([&](auto, auto p) FASTRNN_LAMBDA { return row[p]; });
+  } else {
+    start_rows([&](auto m, auto p) FASTRNN_LAMBDA {
+      return load(start.data + m * start.row_stride + p * start.packet_stride);
+    });
+  }
   accumulate<rows, Shape::packets, 0, Shape::first, adjacent>(sums, first);
   if constexpr (Shape::second > 0) {
     accumulate<rows, Shape::packets, Shape::offset, Shape::second, adjacent>(sums, second);
