@@ -86,12 +86,20 @@ def test_padding_changes_nothing(cell, dtype):
 
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("cell", ops.CELLS)
-def test_threads_change_nothing(cell, ragged):
+@pytest.mark.parametrize(
+    ("batch", "steps", "inputs", "hidden"),
+    [
+        pytest.param(40, 25, 30, 150, id="by rows"),
+        pytest.param(1, 400, 40, 270, id="one row by units"),
+        pytest.param(3, 200, 40, 270, id="few rows by units"),
+        pytest.param(3, 200, 5, 270, id="few rows by units, inputs fused"),
+    ],
+)
+def test_threads_change_nothing(batch, steps, inputs, hidden, cell, ragged):
     rng = np.random.default_rng(0)
-    layer = network(cell, 30, 150, bidirectional=True, seed=0)
-    batch, steps = 40, 25
-    x = rng.standard_normal((batch, steps, 30)).astype(np.float32)
-    dy = rng.standard_normal((batch, steps, 300)).astype(np.float32)
+    layer = network(cell, inputs, hidden, bidirectional=True, seed=0)
+    x = rng.standard_normal((batch, steps, inputs)).astype(np.float32)
+    dy = rng.standard_normal((batch, steps, 2 * hidden)).astype(np.float32)
     lengths = random_lengths(rng, batch, steps) if ragged else None
     before = fr.get_num_threads()
     try:
@@ -105,10 +113,31 @@ def test_threads_change_nothing(cell, ragged):
 
 
 @pytest.mark.parametrize("cell", ops.CELLS)
-def test_chunks_of_time_change_nothing(cell):
+@pytest.mark.parametrize("hidden", [17, 70])
+def test_hoisted_input_products_change_nothing(cell, hidden):
+    """Few rows take their input's products for many steps at once, many rows step by step."""
     rng = np.random.default_rng(0)
-    layer = RecurrentLayer(cell, 5, 17, seed=0)
-    x, state, _, _ = draw(cell, (6, 11, 5, 17), "float32", rng)
+    layer = RecurrentLayer(cell, 20, hidden, seed=0)
+    x, state, dy, dstate = draw(cell, (30, 150, 20, hidden), "float32", rng)
+    lengths = random_lengths(rng, 30, 150)
+    whole = run_all(layer, x, state, dy, dstate, lengths)
+    for rows in ([3], [5, 6], [0, 10, 20], [7, 8, 9, 11]):
+        part = run_all(
+            layer, x[rows], take(state, rows), dy[rows], take(dstate, rows), lengths[rows]
+        )
+        inference, _ = layer(x[rows], take(state, rows), lengths=lengths[rows])
+        assert_same_bits(inference, whole["y"][rows], "y of inference")
+        for name, array in part.items():
+            if name != "gradients":
+                assert_same_bits(array, whole[name][rows], name)
+
+
+@pytest.mark.parametrize("cell", ops.CELLS)
+@pytest.mark.parametrize(("batch", "inputs"), [(6, 5), (2, 20)])
+def test_chunks_of_time_change_nothing(batch, inputs, cell):
+    rng = np.random.default_rng(0)
+    layer = RecurrentLayer(cell, inputs, 17, seed=0)
+    x, state, _, _ = draw(cell, (batch, 11, inputs, 17), "float32", rng)
     whole, final = layer(x, state)
     for cuts in ([3], [1, 2, 9], list(range(1, 11))):
         pieces, carried = [], state

@@ -3,6 +3,8 @@
 // always whole registers. This is the only file where kernels read or write the caller's arrays.
 #pragma once
 
+#include <algorithm>
+
 #include "lanes.hpp"
 
 namespace fastrnn {
@@ -41,6 +43,11 @@ struct Range {
   Index begin = 0;
   Index end = 0;
 };
+
+template <class T>
+constexpr Range all_blocks(Index features) {
+  return {0, lane_blocks<T>(features)};
+}
 
 namespace detail {
 
@@ -108,6 +115,24 @@ void scatter_add(Blocked<const T> from, Range rows, Index features, Rows<T> to) 
       detail::write(place, detail::read<T>(place, count) + load(from.at(block, r)), count);
     });
   }
+}
+
+// The part of `blocked` and of the caller's array that lies in some blocks.
+template <class T>
+struct BlockRange {
+  Blocked<T> blocked;
+  Index first_feature;
+  Index features;
+};
+template <class T>
+BlockRange<T> take_blocks(Blocked<T> blocked, Range blocks, Index features) {
+  const Index first = blocks.begin * lane_width<T>;
+  const Index end = std::min(blocks.end * lane_width<T>, features);
+  return {{blocked.at(blocks.begin, 0), blocked.block_stride, blocked.row_stride}, first, end - first};
+}
+template <class T>
+Rows<T> skip_features(Rows<T> rows, Index count) {
+  return {rows.data ? rows.data + count : nullptr, rows.row_stride, rows.order};
 }
 
 // Sets whole rows to zero in `blocks` blocks; `numbers` of a row are those in row_stride.

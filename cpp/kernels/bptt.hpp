@@ -26,8 +26,8 @@ struct Backward {
         : size{layer.input_size, layer.hidden_size},
           arena(workspace),
           tape_arena(tape),
-          schedule(arena, layer.batch, layer.steps, timing.lengths, timing.reverse, true),
-          storage(tape_arena, size, tape_rows, true),
+          schedule(arena, layer.batch, layer.steps, timing.lengths, timing.reverse, chunk_rows),
+          storage(tape_arena, size, tape_rows, tape_rows, tape_rows),
           most_rows(odd(std::max<Index>(chunk_rows, layer.batch))) {
       const Index units = lane_blocks<T>(size.hidden_size) * lane_width<T>;
       dh = arena.take<T>(layer.batch * units);
@@ -38,8 +38,6 @@ struct Backward {
       gradient_panels = arena.take<T>(PanelLayout<Cell, T>{size}.forward_size());
     }
 
-    // The part of a slot's rows that lies in this chunk's own buffers.
-    static Slot local(const Slot& slot) { return {0, slot.stride, slot.offset}; }
     Blocked<T> reset_hidden_at(const Slot& slot) const {
       if constexpr (!has_reset_hidden<Cell>) return {};
       return view(reset_hidden, lane_blocks<T>(size.hidden_size), 1, local(slot));
@@ -100,8 +98,16 @@ struct Backward {
     const Index rows = last.offset + schedule.slot_rows(steps.end - 1);
 
     const Index row_parts = std::min(threads, schedule.batch());
-    parallel_for(row_parts,
-                 [&](Index part) { run_steps(a, memory, d, steps, schedule.part(row_parts, part)); });
+    const Index column_groups = lane_blocks<T>(size.hidden_size) / group_blocks;
+    const double step_work = row_cost<Cell>(size) * static_cast<double>(schedule.batch());
+    if (choose_split(threads, schedule.batch(), column_groups, step_work) == Split::units) {
+      run_team(threads,
+               [&](const Member& member) { run_steps(a, memory, d, steps, {0, schedule.batch()}, member); });
+    } else {
+      parallel_for(row_parts, [&](Index part) {
+        run_steps(a, memory, d, steps, schedule.part(row_parts, part), Member{});
+      });
+    }
 
     const Blocked<const T> x = constant(memory.storage.x_at(first)), h = constant(memory.storage.h_at(first)),
                            reset_hidden = constant(memory.reset_hidden_at(first)),
@@ -118,36 +124,46 @@ struct Backward {
       sum_bias_gradient<Cell, T>(layout, gates, rows, threads, part, memory.gradient_panels);
       if (a.dx.data) {
         const Range share{rows * part / threads, rows * (part + 1) / threads};
-        multiply_backward<Cell, T>(layout, 0, a.panels, gates, share, false, memory.dx_at(first));
+        multiply_backward<Cell, T>(layout, 0, a.panels, gates, share, all_blocks<T>(size.input_size), false,
+                                   memory.dx_at(first));
       }
     });
 
-    for (Index step = steps.begin; a.dx.data && step < steps.end; ++step) {
-      const Rows<T> target = rows_at(a.dx, schedule.time(step), schedule.order());
-      const Blocked<const T> dx = constant(memory.dx_at(schedule.slot(step)));
-      if (a.add_to_dx)
-        scatter_add(dx, {0, schedule.active(step)}, size.input_size, target);
-      else
-        scatter(dx, {0, schedule.active(step)}, size.input_size, target);
-    }
+    if (!a.dx.data) return;
+    parallel_for(threads, [&](Index part) {
+      const Index count = steps.end - steps.begin;
+      for (Index i = count * part / threads; i < count * (part + 1) / threads; ++i) {
+        const Index step = steps.begin + i;
+        const Rows<T> target = rows_at(a.dx, schedule.time(step), schedule.order());
+        const Blocked<const T> dx = constant(memory.dx_at(schedule.slot(step)));
+        if (a.add_to_dx)
+          scatter_add(dx, {0, schedule.active(step)}, size.input_size, target);
+        else
+          scatter(dx, {0, schedule.active(step)}, size.input_size, target);
+      }
+    });
   }
 
-  // The recurrence over a chunk's steps for some of the rows.
+  // The recurrence over a chunk's steps for some of the rows and the member's share of the units.
   static void run_steps(const BackwardArguments<T>& a, const Memory& memory, const GradientViews<T>& d,
-                        Range steps, Range part) {
+                        Range steps, Range part, const Member& member) {
     const Schedule& schedule = memory.schedule;
     const LayerDimensions size = memory.size;
+    const BlockRange<T> own = take_blocks(d.dh, own_columns<T>(size.hidden_size, member), size.hidden_size);
     for (Index step = steps.end; step-- > steps.begin;) {
       const Index active = schedule.active(step);
       const Range running{part.begin, std::min(part.end, active)};
       const Slot slot = schedule.slot(step);
       const StepViews<T> views =
-          memory.storage.step(slot, schedule.slot(step + 1), memory.reset_hidden_at(slot));
+          memory.storage.step(slot, slot, schedule.slot(step + 1), memory.reset_hidden_at(slot));
       if (running.begin < running.end) {
-        if (a.dy.data)
-          gather_add(rows_at(a.dy, schedule.time(step), schedule.order()), running, size.hidden_size, d.dh);
-        Step<Cell, T>::backward(size, a.panels, views, d, running);
+        if (a.dy.data) {
+          const Rows<const T> dy = rows_at(a.dy, schedule.time(step), schedule.order());
+          gather_add(skip_features(dy, own.first_feature), running, own.features, own.blocked);
+        }
+        Step<Cell, T>::backward(size, a.panels, views, d, running, member);
       }
+      if (member.index > 0) continue;
       // Rows that ended with the step before lie in this slot too; they take no part in the merged products.
       const Range ended{std::max(part.begin, active), std::min(part.end, schedule.slot_rows(step))};
       clear(views.gates, ended, lane_blocks<T>(size.hidden_size));

@@ -66,7 +66,8 @@ struct Linear {
       multiply_gradient<Affine, T>(layout, 0, constant(x), constant(dy), rows, 1, 0, memory.gradient_panels);
       sum_bias_gradient<Affine, T>(layout, constant(dy), rows, 1, 0, memory.gradient_panels);
       if (!a.dx.data) return;
-      multiply_backward<Affine, T>(layout, 0, memory.panels, constant(dy), {0, rows}, false, x);
+      multiply_backward<Affine, T>(layout, 0, memory.panels, constant(dy), {0, rows},
+                                   all_blocks<T>(size.input_size), false, x);
       scatter<T>(constant(x), {0, rows}, size.input_size,
                  {a.dx.data + row * a.dx.batch_stride, a.dx.batch_stride});
     });

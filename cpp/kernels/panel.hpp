@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "cells/cell.hpp"
+#include "threads.hpp"
 #include "tile.hpp"
 
 namespace fastrnn {
@@ -37,6 +38,30 @@ struct LayerDimensions {
 template <class T, class Visit>
 FASTRNN_INLINE void for_each_group(const Section& section, Index hidden_size, Visit&& visit) {
   for_each_part({0, lane_blocks<T>(hidden_size)}, section.blocks == 1 ? group_blocks : 1, visit);
+}
+
+// The same for the groups that fall to one member of a team.
+template <class T, class Visit>
+FASTRNN_INLINE void for_each_own_group(const Section& section, Index hidden_size, const Member& member,
+                                       Visit&& visit) {
+  const Index tallest = section.blocks == 1 ? group_blocks : 1;
+  const Range own = member.share({0, (lane_blocks<T>(hidden_size) + tallest - 1) / tallest});
+  Index group = 0;
+  for_each_group<T>(section, hidden_size, [&](Index first, Index count) {
+    if (group >= own.begin && group < own.end) visit(first, count);
+    ++group;
+  });
+}
+
+// The unit blocks of those groups.
+template <class T>
+Range own_units(const Section& section, Index hidden_size, const Member& member) {
+  Range units{0, 0};
+  for_each_own_group<T>(section, hidden_size, member, [&](Index first, Index count) {
+    if (units.begin == units.end) units.begin = first;
+    units.end = first + count;
+  });
+  return units;
 }
 
 // Where the parts of a panel lie, in elements.

@@ -1,4 +1,5 @@
-// How many threads a piece of work is worth.
+// Which way a call is taken: how many threads, how the work is split between them, and whether the input's
+// products are taken for many steps at once. Results do not depend on it.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +15,37 @@ inline constexpr double multiply_adds_per_thread = 8e6;
 inline Index useful_threads(int allowed, double multiply_adds) {
   const double worth = multiply_adds / multiply_adds_per_thread;
   return std::max<Index>(1, worth >= allowed ? static_cast<Index>(allowed) : static_cast<Index>(worth));
+}
+
+// With few rows a step is bound by reading its weights: 2.1 cycles a packet from L2 whatever the rows,
+// against one cycle of arithmetic a row (Zen 4). Taking the input's products over many steps reads their
+// weights once.
+inline constexpr Index most_rows_hoisted = 3;
+// Inputs below which storing the sums costs more than it spares.
+inline constexpr Index least_inputs_hoisted = 8;
+// Rows over which they are taken at once in inference: their sums stay in L2.
+inline constexpr Index hoisted_rows = 64;
+
+constexpr bool hoists_input(Index batch, Index input_size) {
+  return batch <= most_rows_hoisted && input_size >= least_inputs_hoisted;
+}
+
+// By rows: each thread takes its rows through all steps, with no wait in between, but reads all weights. By
+// units: each thread computes its units for all rows, so that its share of the weights stays in its own L2,
+// and waits for the others once a step (0.2 us on one socket).
+enum class Split { rows, units };
+
+// Rows of a thread from which on a step is bound by arithmetic rather than by reading its weights.
+inline constexpr Index enough_rows = 4;
+// Multiply-adds of one step and thread below which the wait costs more than the split gains: 0.8 us where a
+// single row reads its weights from L2.
+inline constexpr double multiply_adds_per_wait = 2e4;
+
+// unit_groups: what units can be split into.
+inline Split choose_split(Index threads, Index batch, Index unit_groups, double multiply_adds_per_step) {
+  const bool few_rows = batch < threads * enough_rows;
+  const bool worth = multiply_adds_per_step >= multiply_adds_per_wait * static_cast<double>(threads);
+  return few_rows && worth && unit_groups >= threads ? Split::units : Split::rows;
 }
 
 }  // namespace fastrnn

@@ -18,14 +18,31 @@ FASTRNN_INLINE Product<T> forward_product(Blocked<const T> source, Index row, In
           lane_width<T>,     features,          panel, panel_step};
 }
 
+// The column blocks of a backward panel that fall to one member of a team: whole groups.
+template <class T>
+Range own_columns(Index columns, const Member& member) {
+  const Index blocks = lane_blocks<T>(columns), groups = (blocks + group_blocks - 1) / group_blocks;
+  const Range own = member.share({0, groups});
+  Range result{0, 0};
+  Index group = 0;
+  for_each_part({0, blocks}, group_blocks, [&](Index first, Index count) {
+    if (group == own.begin) result = {first, first};
+    if (group >= own.begin && group < own.end) result.end = first + count;
+    ++group;
+  });
+  return result;
+}
+
+// Only for the target's blocks that `columns` holds: whole groups.
 template <class Cell, class T>
 void multiply_backward(const PanelLayout<Cell, T>& layout, int index, const T* panels, Blocked<const T> gates,
-                       Range rows, bool add, Blocked<T> target) {
+                       Range rows, Range columns, bool add, Blocked<T> target) {
   constexpr Index width = lane_width<T>;
   const Section& section = Cell::sections[index];
   const Index block = section.blocks * width;
   for_each_part(
       {0, lane_blocks<T>(layout.size.of(section.source))}, group_blocks, [&](Index first, Index count) {
+        if (first < columns.begin || first >= columns.end) return;
         const T* panel = panels + layout.backward_section(index) + first * layout.backward_column(index);
         with_packets(count, [&](auto packets) {
           for_each_part(rows, tile_rows(packets), [&](Index row, Index height) {

@@ -32,6 +32,9 @@ struct Slot {
   Index offset;  // first row within the chunk
 };
 
+// The part of a slot's rows in a buffer that holds one chunk at a time.
+inline Slot local(const Slot& slot) { return {0, slot.stride, slot.offset}; }
+
 // The numbers of a slot (or chunk) of an array with `blocks` blocks and `numbers` numbers per feature.
 template <class T>
 Blocked<T> view(T* data, Index blocks, Index numbers, const Slot& slot) {
@@ -43,16 +46,17 @@ constexpr Index odd(Index n) { return n | 1; }
 
 class Schedule {
  public:
-  // Takes its tables from `arena`. keep: one slot for every step (training); else two that alternate.
-  Schedule(Arena& arena, Index batch, Index steps, const std::int64_t* lengths, bool reverse, bool keep)
-      : batch_(batch), reverse_(reverse), keep_(keep) {
+  // Takes its tables from `arena`. rows_per_chunk 0: no chunks, all slots are two that alternate.
+  Schedule(Arena& arena, Index batch, Index steps, const std::int64_t* lengths, bool reverse,
+           Index rows_per_chunk)
+      : batch_(batch), reverse_(reverse), rows_per_chunk_(rows_per_chunk) {
     order_ = arena.take<Index>(batch);
     longer_ = arena.take<Index>(steps + 2);
-    slots_ = arena.take<Slot>(keep ? steps + 1 : 0);
-    chunks_ = arena.take<Chunk>(keep ? steps + 1 : 0);
+    slots_ = arena.take<Slot>(rows_per_chunk > 0 ? steps + 1 : 0);
+    chunks_ = arena.take<Chunk>(rows_per_chunk > 0 ? steps + 1 : 0);
     if (!order_) return;  // counting only
     sort_rows(steps, lengths);
-    if (keep) place_slots();
+    if (rows_per_chunk > 0) place_slots();
   }
 
   Index batch() const { return batch_; }
@@ -66,10 +70,8 @@ class Schedule {
   // Rows running in a step; 0 outside of 0..steps() - 1.
   Index active(Index step) const { return step < 0 || step >= steps_ ? 0 : longer_[time(step) + 1]; }
 
-  Slot slot(Index step) const {
-    if (keep_) return slots_[step];
-    return {0, alternating_stride(batch_), (step & 1) * batch_};
-  }
+  const Slot& slot(Index step) const { return slots_[step]; }
+  Slot alternating_slot(Index step) const { return {0, alternating_stride(batch_), (step & 1) * batch_}; }
   // Rows that slot `step` has room for: those that run in it and those that the step before has written.
   Index slot_rows(Index step) const { return std::max(active(step), active(step - 1)); }
   Index chunk_count() const { return chunk_count_; }
@@ -110,7 +112,7 @@ class Schedule {
     for (Index step = 0; step <= steps_ && steps_ > 0; ++step) {
       const Index rows = slot_rows(step);
       Chunk* last = chunk_count_ > 0 ? &chunks_[chunk_count_ - 1] : nullptr;
-      if (!last || last->rows + rows > chunk_rows) {
+      if (!last || last->rows + rows > rows_per_chunk_) {
         const Index base = last ? last->base + last->stride : 0;
         last = &chunks_[chunk_count_++];
         *last = {step, step, base, 0, 0};
@@ -147,7 +149,7 @@ class Schedule {
   Index steps_ = 0;
   Index row_steps_ = 0;
   bool reverse_;
-  bool keep_;
+  Index rows_per_chunk_;
   Index* order_;
   Index* longer_;  // (steps + 2)
   Slot* slots_;    // (steps + 1)

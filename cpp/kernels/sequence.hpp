@@ -26,8 +26,9 @@ void clear_padding(const Sequence<T>& s, const LayerSize& size, const std::int64
   }
 }
 
-// What the forward pass keeps for each slot. In training this is the tape; in inference two slots that
-// alternate.
+// What the forward pass keeps for each slot. In training this is the tape, with a slot for every step. In
+// inference h and c have two slots that alternate; x too, or, where the input's products are taken before, x
+// and the sums that wait in the place of the gates have the slots of one chunk.
 template <class Cell, class T>
 struct Storage {
   LayerDimensions size;
@@ -36,12 +37,13 @@ struct Storage {
   T* c;      // null where the cell has none
   T* gates;  // null where nothing is kept
 
-  Storage(Arena& arena, LayerDimensions dimensions, Index rows, bool keep_gates) : size(dimensions) {
+  Storage(Arena& arena, LayerDimensions dimensions, Index state_rows, Index x_rows, Index gate_rows)
+      : size(dimensions) {
     const Index units = lane_blocks<T>(size.hidden_size) * lane_width<T>;
-    x = arena.take<T>(rows * lane_blocks<T>(size.input_size) * lane_width<T>);
-    h = arena.take<T>(rows * units);
-    c = Cell::has_cell_state ? arena.take<T>(rows * units) : nullptr;
-    gates = keep_gates ? arena.take<T>(rows * units * Cell::blocks) : nullptr;
+    x = arena.take<T>(x_rows * lane_blocks<T>(size.input_size) * lane_width<T>);
+    h = arena.take<T>(state_rows * units);
+    c = Cell::has_cell_state ? arena.take<T>(state_rows * units) : nullptr;
+    gates = gate_rows > 0 ? arena.take<T>(gate_rows * units * Cell::blocks) : nullptr;
   }
 
   Blocked<T> x_at(const Slot& slot) const { return view(x, lane_blocks<T>(size.input_size), 1, slot); }
@@ -53,8 +55,9 @@ struct Storage {
     return gates ? view(gates, lane_blocks<T>(size.hidden_size), Cell::blocks, slot) : Blocked<T>{};
   }
 
-  StepViews<T> step(const Slot& now, const Slot& next, Blocked<T> reset_hidden) const {
-    return {x_at(now), h_at(now), c_at(now), h_at(next), c_at(next), gates_at(now), reset_hidden};
+  // `sums`: where x and the gates lie; `now` and `next`: the states before and after.
+  StepViews<T> step(const Slot& sums, const Slot& now, const Slot& next, Blocked<T> reset_hidden) const {
+    return {x_at(sums), h_at(now), c_at(now), h_at(next), c_at(next), gates_at(sums), reset_hidden};
   }
 };
 
@@ -83,27 +86,48 @@ template <class Cell, class T>
 struct Forward {
   // Everything cut out of the workspace and the tape.
   struct Memory {
+    bool keep;     // training: a slot for every step
+    bool hoisted;  // the input's products are taken before, chunk by chunk
     Arena arena, tape_arena;
     Schedule schedule;
     Storage<Cell, T> storage;
     T* reset_hidden;
 
-    Memory(const LayerSize& size, const Timing& timing, void* workspace, void* tape, bool keep,
+    Memory(const LayerSize& size, const Timing& timing, void* workspace, void* tape, bool with_tape,
            Index tape_rows)
-        : arena(workspace),
+        : keep(with_tape),
+          hoisted(hoists_input(size.batch, size.input_size)),
+          arena(workspace),
           tape_arena(tape),
-          schedule(arena, size.batch, size.steps, timing.lengths, timing.reverse, keep),
+          schedule(arena, size.batch, size.steps, timing.lengths, timing.reverse,
+                   keep      ? chunk_rows
+                   : hoisted ? hoisted_rows
+                             : 0),
           storage(keep ? tape_arena : arena, {size.input_size, size.hidden_size},
                   keep ? tape_rows : Schedule::alternating_stride(size.batch),
-                  keep || Step<Cell, T>::steps_need_gates),
+                  keep      ? tape_rows
+                  : hoisted ? odd(hoisted_rows + size.batch)
+                            : Schedule::alternating_stride(size.batch),
+                  keep                              ? tape_rows
+                  : hoisted                         ? odd(hoisted_rows + size.batch)
+                  : Step<Cell, T>::steps_need_gates ? Schedule::alternating_stride(size.batch)
+                                                    : 0),
           reset_hidden(
               arena.take<T>(reset_hidden_size<Cell, T>({size.input_size, size.hidden_size}, size.batch))) {}
+
+    StepViews<T> step(Index step) const {
+      const Blocked<T> reset = plain_view(reset_hidden, schedule.batch());
+      if (keep) return storage.step(schedule.slot(step), schedule.slot(step), schedule.slot(step + 1), reset);
+      const Slot now = schedule.alternating_slot(step);
+      return storage.step(hoisted ? local(schedule.slot(step)) : now, now,
+                          schedule.alternating_slot(step + 1), reset);
+    }
   };
 
   static std::size_t tape_bytes(const LayerSize& size, const std::int64_t* lengths) {
     Arena counter(nullptr);
-    Storage<Cell, T>(counter, {size.input_size, size.hidden_size},
-                     Schedule::kept_rows(size.batch, size.steps, lengths), true);
+    const Index rows = Schedule::kept_rows(size.batch, size.steps, lengths);
+    Storage<Cell, T>(counter, {size.input_size, size.hidden_size}, rows, rows, rows);
     return counter.used();
   }
 
@@ -117,38 +141,88 @@ struct Forward {
     const Index tape_rows = keep ? Schedule::kept_rows(a.size.batch, a.size.steps, a.timing.lengths) : 0;
     const Memory memory(a.size, a.timing, a.workspace, a.tape, keep, tape_rows);
     const Schedule& schedule = memory.schedule;
-    const double work = row_cost<Cell>(size) * static_cast<double>(schedule.row_steps());
-    const Index parts = std::min<Index>(useful_threads(a.timing.threads, work), a.size.batch);
-    parallel_for(parts, [&](Index part) { run_rows(a, size, memory, schedule.part(parts, part)); });
+    const double row_work = row_cost<Cell>(size);
+    const Index threads =
+        useful_threads(a.timing.threads, row_work * static_cast<double>(schedule.row_steps()));
+    const Split split = choose_split(threads, a.size.batch, lane_blocks<T>(size.hidden_size) / group_blocks,
+                                     row_work * static_cast<double>(a.size.batch));
+    if (split == Split::units || memory.hoisted) {
+      run_team(split == Split::units ? threads : 1,
+               [&](const Member& member) { run_rows(a, size, memory, {0, a.size.batch}, member); });
+    } else {
+      const Index parts = std::min(threads, a.size.batch);
+      parallel_for(parts,
+                   [&](Index part) { run_rows(a, size, memory, schedule.part(parts, part), Member{}); });
+    }
     clear_padding(a.y, a.size, a.timing.lengths, size.hidden_size);
     finish_without_steps(a, schedule, size);
   }
 
  private:
-  // All steps for some of the rows; rows of a sequence do not meet, so parts need not wait for each other.
-  static void run_rows(const ForwardArguments<T>& a, LayerDimensions size, const Memory& memory, Range part) {
+  // All steps for some of the rows (rows of a sequence do not meet, so parts need not wait for each other)
+  // and the member's share of the units.
+  static void run_rows(const ForwardArguments<T>& a, LayerDimensions size, const Memory& memory, Range part,
+                       const Member& member) {
     const Schedule& schedule = memory.schedule;
     const Index* order = schedule.order();
-    const Blocked<T> reset_hidden = plain_view(memory.reset_hidden, a.size.batch);
+    const Range units = own_units<T>(Cell::sections.back(), size.hidden_size, member);
     const auto within = [&](Index begin, Index end) {
       return Range{std::max(begin, part.begin), std::min(end, part.end)};
     };
+    Index chunk = 0;  // the next one
+    const auto begins_chunk = [&](Index step) {
+      return memory.hoisted && chunk < schedule.chunk_count() && step == schedule.chunk(chunk).first_step;
+    };
     for (Index step = 0; step < schedule.steps(); ++step) {
+      if (begins_chunk(step)) take_inputs(a, size, memory, schedule.chunk(chunk++), member);
       const Range running = within(0, schedule.active(step));
       if (running.begin >= running.end) continue;
+      const StepViews<T> views = memory.step(step);
+      const Range beginning = member.share(within(schedule.active(step - 1), schedule.active(step)));
+      start(a.h0, views.h_prev, beginning, size, order);
+      if (Cell::has_cell_state) start(a.c0, views.c_prev, beginning, size, order);
       const Index time = schedule.time(step);
-      const StepViews<T> views =
-          memory.storage.step(schedule.slot(step), schedule.slot(step + 1), reset_hidden);
-      start(a.h0, views.h_prev, within(schedule.active(step - 1), schedule.active(step)), size, order);
-      if (Cell::has_cell_state)
-        start(a.c0, views.c_prev, within(schedule.active(step - 1), schedule.active(step)), size, order);
-      gather(rows_at(a.x, time, order), running, size.input_size, views.x);
-      Step<Cell, T>::forward(size, a.panels, views, running);
-      scatter(constant(views.h), running, size.hidden_size, rows_at(a.y, time, order));
+      if (!memory.hoisted) gather(rows_at(a.x, time, order), member.share(running), size.input_size, views.x);
+      member.wait();  // for x and for the others' units of h_prev
+      Step<Cell, T>::forward(size, a.panels, views, running, member,
+                             memory.hoisted ? Products::hidden : Products::both);
+      hand_out(views.h, units, running, size, rows_at(a.y, time, order));
       const Range ending = within(schedule.active(step + 1), schedule.active(step));
-      scatter(constant(views.h), ending, size.hidden_size, rows_of(a.h_n, order));
-      if (Cell::has_cell_state) scatter(constant(views.c), ending, size.hidden_size, rows_of(a.c_n, order));
+      hand_out(views.h, units, ending, size, rows_of(a.h_n, order));
+      if (Cell::has_cell_state) hand_out(views.c, units, ending, size, rows_of(a.c_n, order));
     }
+  }
+
+  // The input's products of all steps of a chunk. No member comes here before all have read the last chunk's
+  // sums: they have met in each of its steps.
+  static void take_inputs(const ForwardArguments<T>& a, LayerDimensions size, const Memory& memory,
+                          const Chunk& chunk, const Member& member) {
+    const Schedule& schedule = memory.schedule;
+    const Index end = std::min(chunk.end_step, schedule.steps());
+    Index rows = 0;
+    for (Index step = chunk.first_step; step < end; ++step) {
+      const Slot& slot = schedule.slot(step);
+      const Blocked<T> x = memory.storage.x_at(memory.keep ? slot : local(slot));
+      const Index active = schedule.active(step);
+      gather(rows_at(a.x, schedule.time(step), schedule.order()), member.share({0, active}), size.input_size,
+             x);
+      if (member.index == 0)  // rows that have ended take no part: any finite number will do
+        clear(x, {active, schedule.slot_rows(step)}, lane_blocks<T>(size.input_size));
+      rows = slot.offset + schedule.slot_rows(step);
+    }
+    member.wait();
+    const Slot first = schedule.slot(chunk.first_step);
+    const Slot place = memory.keep ? first : local(first);
+    StepViews<T> views;
+    views.x = memory.storage.x_at(place);
+    views.gates = memory.storage.gates_at(place);
+    Step<Cell, T>::forward(size, a.panels, views, {0, rows}, member, Products::input);
+  }
+
+  // The member's units to the caller.
+  static void hand_out(Blocked<T> state, Range units, Range rows, LayerDimensions size, Rows<T> to) {
+    const BlockRange<T> own = take_blocks(state, units, size.hidden_size);
+    scatter(constant(own.blocked), rows, own.features, skip_features(to, own.first_feature));
   }
 
   // Initial states of rows that begin in a step.

@@ -47,47 +47,65 @@ FASTRNN_INLINE Blocked<const T> constant(Blocked<T> b) {
   return {b.data, b.block_stride, b.row_stride};
 }
 
+template <class T>
+FASTRNN_INLINE Blocked<T> transposed(Blocked<T> b) {
+  return {b.data, b.row_stride, b.block_stride};
+}
+
+// Which products a forward step takes. The input's part can be taken before, for many steps at once; it then
+// waits in the place of the gates. Either way each sum is the same sequence of roundings.
+enum class Products { both, input, hidden };
+
 template <class Cell, class T>
 struct Step {
   static constexpr Index width = lane_width<T>;
   static constexpr bool steps_need_gates = false;
 
-  static void forward(LayerDimensions size, const T* panels, const StepViews<T>& views, Range rows) {
+  // The member's units; all of h_prev must be there, as must x or the sums in the place of the gates.
+  static void forward(LayerDimensions size, const T* panels, const StepViews<T>& views, Range rows,
+                      const Member& member, Products products) {
     const PanelLayout<Cell, T> layout{size};
-    for_each_group<T>(Cell::sections[0], size.hidden_size, [&](Index first, Index count) {
+    for_each_own_group<T>(Cell::sections[0], size.hidden_size, member, [&](Index first, Index count) {
       if constexpr (Cell::blocks == 1) {
         with_packets(count, [&](auto packets) {
-          forward_group<TileShape<packets, packets, 0, packets>>(layout, panels, views, rows, first);
+          forward_group<TileShape<packets, packets, 0, packets>>(layout, panels, views, rows, first,
+                                                                 products);
         });
       } else {
         constexpr Section input = Cell::sections[0], hidden = Cell::sections[1];
         static_assert(input.first == 0);
-        forward_group<TileShape<Cell::blocks, input.blocks, hidden.first, hidden.blocks>>(layout, panels,
-                                                                                          views, rows, first);
+        forward_group<TileShape<Cell::blocks, input.blocks, hidden.first, hidden.blocks>>(
+            layout, panels, views, rows, first, products);
       }
     });
   }
 
+  // The units of the member's column blocks; ends with dh of the same units, so that the member itself goes
+  // on with them.
   static void backward(LayerDimensions size, const T* panels, const StepViews<T>& views,
-                       const GradientViews<T>& d, Range rows) {
+                       const GradientViews<T>& d, Range rows, const Member& member) {
     const PanelLayout<Cell, T> layout{size};
-    for (Index unit = 0; unit < layout.units(); ++unit) {
+    const Range own = own_columns<T>(size.hidden_size, member);
+    for (Index unit = own.begin; unit < own.end; ++unit) {
       for_each_row_group(rows, [&](auto n, Index row) { backward_cells<n>(views, d, unit, row); });
     }
-    multiply_backward<Cell, T>(layout, 1, panels, constant(views.gates), rows, true, d.dh);
+    member.wait();
+    multiply_backward<Cell, T>(layout, 1, panels, constant(views.gates), rows, own, true, d.dh);
   }
 
  private:
   // All rows for the unit blocks of one tile, from block `first` on.
   template <class Shape>
   static void forward_group(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
-                            Range rows, Index first) {
+                            Range rows, Index first, Products products) {
     constexpr Index tallest = tile_rows(Shape::packets);
     constexpr Index units = Shape::packets / Cell::blocks;
     alignas(alignment) T scratch[band_rows * Shape::packets * width];
     const T* bias = panels + first * Cell::blocks * width;
     const T* input = panels + layout.forward_section(0) + first * layout.forward_block(0);
     const T* hidden = panels + layout.forward_section(1) + first * layout.forward_block(1);
+    const Index inputs = products == Products::hidden ? 0 : layout.size.input_size;
+    const Index hiddens = products == Products::input ? 0 : layout.size.hidden_size;
     for_each_part(rows, band_rows, [&](Index band, Index count) {
       Sums<T> sums{scratch, Shape::packets * width};
       if (views.gates.data) {
@@ -95,17 +113,28 @@ struct Step {
                 Cell::blocks == 1 ? views.gates.block_stride : width};
       }
       for_each_part({0, count}, tallest, [&](Index row, Index height) {
-        multiply_tile<Shape>(height, {bias, 0},
-                             forward_product(constant(views.x), band + row, layout.size.input_size, input,
-                                             Shape::first * width),
-                             forward_product(constant(views.h_prev), band + row, layout.size.hidden_size,
-                                             hidden, Shape::second * width),
-                             {sums.data + row * sums.row_stride, sums.row_stride, sums.packet_stride});
+        const Sums<T> result{sums.data + row * sums.row_stride, sums.row_stride, sums.packet_stride};
+        Sums<const T> start{bias, 0};
+        if (products == Products::hidden) start = {result.data, result.row_stride, result.packet_stride};
+        multiply_tile<Shape>(
+            height, start,
+            forward_product(constant(views.x), band + row, inputs, input, Shape::first * width),
+            forward_product(constant(views.h_prev), band + row, hiddens, hidden, Shape::second * width),
+            result);
       });
-      for (Index unit = 0; unit < units; ++unit) {
-        forward_cells(views, first + unit, {band, band + count},
-                      {sums.data + unit * Cell::blocks * sums.packet_stride - band * sums.row_stride, 0,
-                       sums.row_stride});
+      if (products == Products::input) return;
+      const Blocked<T> gates{sums.data - band * sums.row_stride, Cell::blocks * sums.packet_stride,
+                             sums.row_stride};
+      if (Cell::blocks == 1 && count < units) {  // more units than rows: units side by side
+        const StepViews<T> swapped{{}, transposed(views.h_prev), {}, transposed(views.h), {}, views.gates,
+                                   {}};
+        const Blocked<T> by_unit{gates.data - first * gates.block_stride, gates.row_stride,
+                                 gates.block_stride};
+        for (Index row = band; row < band + count; ++row)
+          forward_cells(swapped, row, {first, first + units}, {by_unit.at(row, 0), 0, by_unit.row_stride});
+      } else {
+        for (Index unit = 0; unit < units; ++unit)
+          forward_cells(views, first + unit, {band, band + count}, {gates.at(unit, 0), 0, gates.row_stride});
       }
     });
   }

@@ -14,19 +14,25 @@ struct Step<GruResetBefore, T> {
   static constexpr bool steps_need_gates = true;  // the candidate's sums wait there for the second product
   static constexpr Index r = 0, z = 1 * width, n = 2 * width;
 
-  static void forward(LayerDimensions size, const T* panels, const StepViews<T>& views, Range rows) {
+  static void forward(LayerDimensions size, const T* panels, const StepViews<T>& views, Range rows,
+                      const Member& member, Products products) {
     const PanelLayout<Cell, T> layout{size};
-    for (Index unit = 0; unit < layout.units(); ++unit) forward_gates(layout, panels, views, rows, unit);
-    for_each_group<T>(Cell::sections[2], size.hidden_size, [&](Index first, Index count) {
+    for_each_own_group<T>(Cell::sections[0], size.hidden_size, member, [&](Index unit, Index) {
+      forward_gates(layout, panels, views, rows, unit, products);
+    });
+    if (products == Products::input) return;
+    member.wait();
+    for_each_own_group<T>(Cell::sections[2], size.hidden_size, member, [&](Index first, Index count) {
       with_packets(count,
                    [&](auto packets) { forward_candidate<packets>(layout, panels, views, rows, first); });
     });
   }
 
   static void backward(LayerDimensions size, const T* panels, const StepViews<T>& views,
-                       const GradientViews<T>& d, Range rows) {
+                       const GradientViews<T>& d, Range rows, const Member& member) {
     const PanelLayout<Cell, T> layout{size};
-    for_each(layout, rows, [&](auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
+    const Range own = own_columns<T>(size.hidden_size, member);
+    for_each(own, rows, [&](auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
       Cells<n_rows> cells(views.gates, unit, row);
       auto z_lanes = cells.load(z), n_lanes = cells.load(n), dh = load_state<n_rows>(d.dh, unit, row);
       Cell::backward_candidate(z_lanes, n_lanes, load_state<n_rows>(views.h_prev, unit, row), dh);
@@ -34,8 +40,9 @@ struct Step<GruResetBefore, T> {
       cells.store(n, n_lanes);
       store_state<n_rows>(d.dh, unit, row, dh);
     });
-    multiply_backward<Cell, T>(layout, 2, panels, constant(views.gates), rows, false, d.dreset_hidden);
-    for_each(layout, rows, [&](auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
+    member.wait();
+    multiply_backward<Cell, T>(layout, 2, panels, constant(views.gates), rows, own, false, d.dreset_hidden);
+    for_each(own, rows, [&](auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
       Cells<n_rows> cells(views.gates, unit, row);
       auto r_lanes = cells.load(r), dh = load_state<n_rows>(d.dh, unit, row);
       const auto reset_hidden = Cell::backward_gates(r_lanes, load_state<n_rows>(views.h_prev, unit, row),
@@ -44,7 +51,8 @@ struct Step<GruResetBefore, T> {
       store_state<n_rows>(d.dh, unit, row, dh);
       store_state<n_rows>(views.reset_hidden, unit, row, reset_hidden);
     });
-    multiply_backward<Cell, T>(layout, 1, panels, constant(views.gates), rows, true, d.dh);
+    member.wait();
+    multiply_backward<Cell, T>(layout, 1, panels, constant(views.gates), rows, own, true, d.dh);
   }
 
  private:
@@ -74,24 +82,27 @@ struct Step<GruResetBefore, T> {
 
   // Calls visit(constant number of rows, unit block, first row).
   template <class Visit>
-  static FASTRNN_INLINE void for_each(const PanelLayout<Cell, T>& layout, Range rows, Visit&& visit) {
-    for (Index unit = 0; unit < layout.units(); ++unit)
+  static FASTRNN_INLINE void for_each(Range units, Range rows, Visit&& visit) {
+    for (Index unit = units.begin; unit < units.end; ++unit)
       for_each_row_group(rows, [&](auto count, Index row) { visit(count, unit, row); });
   }
 
   static void forward_gates(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
-                            Range rows, Index unit) {
+                            Range rows, Index unit, Products products) {
     using Shape = TileShape<3, 3, 0, 2>;
     const T* bias = panels + unit * Cell::blocks * width;
     const T* input = panels + layout.forward_section(0) + unit * layout.forward_block(0);
     const T* hidden = panels + layout.forward_section(1) + unit * layout.forward_block(1);
+    const Index inputs = products == Products::hidden ? 0 : layout.size.input_size;
+    const Index hiddens = products == Products::input ? 0 : layout.size.hidden_size;
     for_each_part(rows, tile_rows(Shape::packets), [&](Index row, Index height) {
+      const Sums<T> result{views.gates.at(unit, row), views.gates.row_stride};
+      Sums<const T> start{bias, 0};
+      if (products == Products::hidden) start = {result.data, result.row_stride};
       multiply_tile<Shape>(
-          height, {bias, 0},
-          forward_product(constant(views.x), row, layout.size.input_size, input, Shape::first * width),
-          forward_product(constant(views.h_prev), row, layout.size.hidden_size, hidden,
-                          Shape::second * width),
-          {views.gates.at(unit, row), views.gates.row_stride});
+          height, start, forward_product(constant(views.x), row, inputs, input, Shape::first * width),
+          forward_product(constant(views.h_prev), row, hiddens, hidden, Shape::second * width), result);
+      if (products == Products::input) return;
       for_each_row_group({row, row + height}, [&](auto count, Index m) {
         Cells<count> cells(views.gates, unit, m);
         auto r_lanes = cells.load(r), z_lanes = cells.load(z);

@@ -12,8 +12,6 @@
 namespace fastrnn {
 namespace {
 
-using Task = void (*)(void*, Index) noexcept;
-
 // How long a thread that waits keeps its core before it sleeps. Waking a sleeper took 50 to 90 us on a
 // virtual machine (Zen 4); the phases of one backward pass follow each other within a few us.
 constexpr std::chrono::microseconds spin_time{50};
@@ -41,11 +39,12 @@ bool spin_until(const Ready& ready) noexcept {
 
 class Pool {
  public:
-  // False where another caller has the pool.
-  bool try_run(Index count, Task task, void* context) noexcept {
+  // False where another caller has the pool or, if all tasks are to run at once, threads are missing.
+  bool try_run(Index count, Task task, void* context, bool at_once) noexcept {
     std::unique_lock<std::mutex> caller(caller_mutex_, std::try_to_lock);
     if (!caller.owns_lock()) return false;
     start_workers(count - 1);
+    if (at_once && static_cast<Index>(workers_.size()) < count - 1) return false;
     Index sleeping;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -140,8 +139,29 @@ Pool* pool() noexcept {
 
 void run_tasks(Index count, Task task, void* context) noexcept {
   Pool* const shared = count > 1 ? pool() : nullptr;
-  if (shared && shared->try_run(count, task, context)) return;
+  if (shared && shared->try_run(count, task, context, false)) return;
   for (Index i = 0; i < count; ++i) task(context, i);
+}
+
+bool run_together(Index count, Task task, void* context) noexcept {
+  Pool* const shared = pool();
+  return shared && shared->try_run(count, task, context, true);
+}
+
+void Barrier::wait() noexcept {
+  const Index generation = generation_.load(std::memory_order_acquire);
+  if (missing_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    missing_.store(members_, std::memory_order_relaxed);
+    generation_.store(generation + 1, std::memory_order_release);
+    return;
+  }
+  constexpr int spins = 4000;  // some 100 us
+  for (int i = 0; generation_.load(std::memory_order_acquire) == generation; ++i) {
+    if (i < spins)
+      pause();
+    else
+      std::this_thread::yield();
+  }
 }
 
 }  // namespace fastrnn

@@ -2,14 +2,49 @@
 // fork.
 #pragma once
 
-#include "lanes.hpp"
+#include <atomic>
+
+#include "blocked.hpp"
 
 namespace fastrnn {
+
+// Where the members of a team wait for each other, some hundred times in a millisecond: it spins, and gives
+// the core away only after a while, for machines with fewer cores than threads.
+class Barrier {
+ public:
+  explicit Barrier(Index members) : members_(members), missing_(members) {}
+  void wait() noexcept;
+
+ private:
+  const Index members_;
+  std::atomic<Index> missing_;
+  std::atomic<Index> generation_{0};
+};
+
+// One of several threads that run the same loop over time, each for its share of the units.
+struct Member {
+  Index index = 0;
+  Index count = 1;
+  Barrier* barrier = nullptr;  // null: alone
+
+  void wait() const noexcept {
+    if (barrier) barrier->wait();
+  }
+  Range share(Range all) const {
+    const Index total = std::max<Index>(0, all.end - all.begin);
+    return {all.begin + total * index / count, all.begin + total * (index + 1) / count};
+  }
+};
 
 // Runs task(context, 0) ... task(context, count - 1), each exactly once, on at most `count` threads of which
 // the caller is one; returns when all are done. Where the pool is busy with another caller, or a thread
 // cannot be had, the caller runs them itself. Tasks must not throw.
-void run_tasks(Index count, void (*task)(void* context, Index index) noexcept, void* context) noexcept;
+using Task = void (*)(void* context, Index index) noexcept;
+void run_tasks(Index count, Task task, void* context) noexcept;
+
+// The same, but all at the same time, so that tasks may wait for each other; or, where that many threads
+// cannot be had, none of them: returns whether they ran.
+bool run_together(Index count, Task task, void* context) noexcept;
 
 // Calls f(0) ... f(count - 1), side by side where count > 1.
 template <class F>
@@ -21,6 +56,21 @@ void parallel_for(Index count, const F& f) noexcept {
   run_tasks(
       count, [](void* context, Index index) noexcept { (*static_cast<const F*>(context))(index); },
       const_cast<F*>(&f));
+}
+
+// Calls f(member) for each member of a team of `count`; of one where a team cannot be had.
+template <class F>
+void run_team(Index count, const F& f) noexcept {
+  struct Team {
+    const F& f;
+    Index count;
+    Barrier barrier;
+  } team{f, count, Barrier(count)};
+  const Task task = [](void* context, Index index) noexcept {
+    Team& t = *static_cast<Team*>(context);
+    t.f(Member{index, t.count, &t.barrier});
+  };
+  if (count == 1 || !run_together(count, task, &team)) f(Member{});
 }
 
 }  // namespace fastrnn

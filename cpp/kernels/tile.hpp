@@ -58,14 +58,32 @@ FASTRNN_INLINE void accumulate(Lanes<T> (&sums)[rows][packets], const Product<T>
     const Index steps = left < product.block ? left : product.block;
     const T* a = block_start;
     for (Index k = 0; k < steps; ++k, a += product.step_stride, panel += product.panel_step) {
-      Lanes<T> weights[width];
-      unroll<width>([&](auto p) FASTRNN_LAMBDA { weights[p] = load(panel + p * packet_stride); });
-      unroll<rows>([&](auto m) FASTRNN_LAMBDA {
-        const Lanes<T> number = broadcast(a + m * product.row_stride);
+      if constexpr (rows * packets + width + 1 <= vector_registers) {
+        Lanes<T> weights[width];
         unroll<width>([&](auto p) FASTRNN_LAMBDA {
-          sums[m][offset + p] = multiply_add(number, weights[p], sums[m][offset + p]);
+          weights[p] = load(panel + p * packet_stride);
+          if constexpr (rows > 1) keep_in_register(weights[p]);
         });
-      });
+        unroll<rows>([&](auto m) FASTRNN_LAMBDA {
+          const Lanes<T> number = broadcast(a + m * product.row_stride);
+          unroll<width>([&](auto p) FASTRNN_LAMBDA {
+            sums[m][offset + p] = multiply_add(number, weights[p], sums[m][offset + p]);
+          });
+        });
+      } else {  // too few registers for all weights: the rows' numbers instead, and one packet of weights
+        Lanes<T> numbers[rows];
+        unroll<rows>([&](auto m) FASTRNN_LAMBDA {
+          numbers[m] = broadcast(a + m * product.row_stride);
+          keep_in_register(numbers[m]);
+        });
+        unroll<width>([&](auto p) FASTRNN_LAMBDA {
+          Lanes<T> weights = load(panel + p * packet_stride);
+          keep_in_register(weights);
+          unroll<rows>([&](auto m) FASTRNN_LAMBDA {
+            sums[m][offset + p] = multiply_add(numbers[m], weights, sums[m][offset + p]);
+          });
+        });
+      }
     }
   }
 }
@@ -126,6 +144,10 @@ template <class Visit>
 FASTRNN_INLINE void for_each_part(Range rows, Index tallest, Visit&& visit) {
   const Index total = rows.end - rows.begin;
   if (total <= 0) return;
+  if (total <= tallest) {  // spares two divisions, which count where there are one or two rows
+    visit(rows.begin, total);
+    return;
+  }
   const Index tiles = (total + tallest - 1) / tallest;
   const Index height = total / tiles;
   const Index taller = total % tiles;

@@ -14,20 +14,21 @@ struct Made {
   std::vector<char> memory;
   Schedule schedule;
 
-  Made(Index steps, const std::vector<std::int64_t>& lengths, bool reverse, bool keep)
-      : memory(size(steps, lengths, reverse, keep) + alignment),
-        schedule(make(memory.data(), steps, lengths, reverse, keep)) {}
+  Made(Index steps, const std::vector<std::int64_t>& lengths, bool reverse, Index rows_per_chunk)
+      : memory(size(steps, lengths, reverse, rows_per_chunk) + alignment),
+        schedule(make(memory.data(), steps, lengths, reverse, rows_per_chunk)) {}
 
   static Schedule make(char* base, Index steps, const std::vector<std::int64_t>& lengths, bool reverse,
-                       bool keep) {
+                       Index rows_per_chunk) {
     void* place = base;
     std::size_t space = ~std::size_t(0) >> 1;
     Arena arena(std::align(alignment, 1, place, space));
-    return Schedule(arena, Index(lengths.size()), steps, lengths.data(), reverse, keep);
+    return Schedule(arena, Index(lengths.size()), steps, lengths.data(), reverse, rows_per_chunk);
   }
-  static std::size_t size(Index steps, const std::vector<std::int64_t>& lengths, bool reverse, bool keep) {
+  static std::size_t size(Index steps, const std::vector<std::int64_t>& lengths, bool reverse,
+                          Index rows_per_chunk) {
     Arena counter(nullptr);
-    Schedule(counter, Index(lengths.size()), steps, lengths.data(), reverse, keep);
+    Schedule(counter, Index(lengths.size()), steps, lengths.data(), reverse, rows_per_chunk);
     return counter.used();
   }
 };
@@ -41,7 +42,7 @@ TEST_CASE("rows run exactly at their valid steps, longest first, and slots do no
     std::vector<std::int64_t> lengths(batch);
     for (auto& n : lengths) n = steps ? generator() % (steps + 1) : 0;
     for (const bool reverse : {false, true}) {
-      const Made made(steps, lengths, reverse, true);
+      const Made made(steps, lengths, reverse, chunk_rows);
       const Schedule& s = made.schedule;
       CHECK(s.steps() == *std::max_element(lengths.begin(), lengths.end()));
       for (Index r = 1; r < batch; ++r) CHECK(lengths[s.order()[r - 1]] >= lengths[s.order()[r]]);
