@@ -1,10 +1,13 @@
 """Each instruction set that this processor has: chosen by name, as wide as it says, and right."""
 
 import ast
+import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,26 @@ def test_each_is_loaded_by_name_and_compiled_as_wide_as_it_should(name):
         lanes, fused = LANES[name]
         assert (info["float32_lanes"], info["float64_lanes"]) == (lanes, lanes // 2)
         assert info["fused_multiply_add"] is fused
+
+
+def fused_multiply_adds(name):
+    """Count the module's multiply-add instructions by register and element: {("zmm", "ps"): n}."""
+    path = importlib.util.find_spec(f"fastrnn._isa._{name}").origin
+    command = ["objdump", "--disassemble", "--no-show-raw-insn", path]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = re.findall(r"\bvfn?m(?:add|sub)\d+([ps][sd]) .*%([xyz]mm)\d+$", text, re.MULTILINE)
+    return Counter((register, element) for element, register in found)
+
+
+@pytest.mark.skipif(shutil.which("objdump") is None, reason="needs objdump")
+@pytest.mark.parametrize("name", [n for n in _isa.built() if n != "base"])
+def test_every_multiply_add_is_as_wide_as_the_instruction_set(name):
+    """A kernel that silently became scalar or narrow would pass every test of its numbers."""
+    counts = fused_multiply_adds(name)
+    wide = {"v3": "ymm", "v4": "zmm"}[name]
+    assert counts[wide, "ps"] > 1000
+    assert counts[wide, "pd"] > 1000
+    assert {key: n for key, n in counts.items() if key[0] != wide} == {}
 
 
 def test_asking_for_what_is_not_there_is_an_error():
@@ -76,9 +99,10 @@ def test_the_stub_names_what_the_modules_have():
         for node in stub.body
         if isinstance(node, ast.FunctionDef)
     }
+    classes = {node.name for node in stub.body if isinstance(node, ast.ClassDef)}
     for name in _isa.available():
         module = _isa.load(name)
-        assert set(declared) == {n for n in dir(module) if not n.startswith("_")}
+        assert set(declared) | classes == {n for n in dir(module) if not n.startswith("_")}
         for function, arguments in declared.items():
             signature = getattr(module, function).__doc__.split("\n")[0]
             shown = re.findall(r"(\w+): ", signature)

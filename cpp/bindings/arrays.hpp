@@ -75,9 +75,8 @@ class Overlaps {
 
 inline std::string shape_text(const std::vector<py::ssize_t>& shape) {
   std::string text = "(";
-  for (const py::ssize_t n : shape)
-    text += std::to_string(n) + (shape.size() == 1 || &n != &shape.back() ? ", " : "");
-  return text + ")";
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  return text + (shape.size() == 1 ? ",)" : ")");
 }
 
 template <class T>

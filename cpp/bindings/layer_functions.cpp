@@ -1,5 +1,6 @@
 // The recurrent layer's functions over arrays.
 #include "arrays.hpp"
+#include "cell_names.hpp"
 #include "functions.hpp"
 
 namespace fastrnn::bindings {
@@ -9,15 +10,6 @@ using Size = py::ssize_t;
 
 constexpr int gates_of(Cell cell) {
   return cell == Cell::lstm ? 4 : cell == Cell::gru || cell == Cell::gru_reset_before ? 3 : 1;
-}
-
-Cell cell_of(const std::string& name) {
-  if (name == "lstm") return Cell::lstm;
-  if (name == "gru") return Cell::gru;
-  if (name == "gru_reset_before") return Cell::gru_reset_before;
-  if (name == "rnn_tanh") return Cell::rnn_tanh;
-  if (name == "rnn_relu") return Cell::rnn_relu;
-  throw py::value_error("cell: expected lstm, gru, gru_reset_before, rnn_tanh or rnn_relu, got " + name);
 }
 
 Pass pass_of(const std::string& name) {

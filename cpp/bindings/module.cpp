@@ -23,4 +23,5 @@ PYBIND11_MODULE(FASTRNN_MODULE, module, pybind11::mod_gil_not_used()) {
       "How this module was compiled.");
   fastrnn::bindings::add_layer_functions(module);
   fastrnn::bindings::add_linear_functions(module);
+  fastrnn::bindings::add_stream(module);
 }

@@ -1,36 +1,10 @@
 // The only instantiation file: cell x {float, double}, chosen once per call.
+#include "any_cell.hpp"
 #include "bptt.hpp"
-#include "cells/gru.hpp"
-#include "cells/lstm.hpp"
-#include "cells/rnn.hpp"
 #include "linear.hpp"
+#include "stream.hpp"
 
 namespace fastrnn {
-namespace {
-
-template <class C>
-struct Type {
-  using type = C;
-};
-
-template <class Visit>
-auto with_cell(Cell cell, Visit&& visit) {
-  switch (cell) {
-    case Cell::rnn_tanh:
-      return visit(Type<RnnTanh>{});
-    case Cell::rnn_relu:
-      return visit(Type<RnnRelu>{});
-    case Cell::gru:
-      return visit(Type<Gru>{});
-    case Cell::gru_reset_before:
-      return visit(Type<GruResetBefore>{});
-    case Cell::lstm:
-      break;
-  }
-  return visit(Type<Lstm>{});
-}
-
-}  // namespace
 
 template <class T>
 std::size_t panel_size(Pass pass, const LayerSize& size) noexcept {
@@ -101,17 +75,60 @@ void linear_backward(const LinearBackwardArguments<T>& arguments) noexcept {
   Linear<T>::backward(arguments);
 }
 
-#define FASTRNN_INSTANTIATE(T)                                                                \
-  template std::size_t panel_size<T>(Pass, const LayerSize&) noexcept;                        \
-  template void pack_panels<T>(Pass, const LayerSize&, const Weights<const T>&, T*) noexcept; \
-  template std::size_t tape_bytes<T>(const LayerSize&, const std::int64_t*) noexcept;         \
-  template std::size_t forward_workspace_bytes<T>(const LayerSize&, bool) noexcept;           \
-  template void forward<T>(const ForwardArguments<T>&) noexcept;                              \
-  template std::size_t backward_workspace_bytes<T>(const LayerSize&) noexcept;                \
-  template void backward<T>(const BackwardArguments<T>&) noexcept;                            \
-  template std::size_t linear_workspace_bytes<T>(const LinearSize&) noexcept;                 \
-  template void linear_forward<T>(const LinearForwardArguments<T>&) noexcept;                 \
-  template void linear_backward<T>(const LinearBackwardArguments<T>&) noexcept;
+template <class T>
+std::size_t stream_workspace_bytes(const Stack<T>& stack) noexcept {
+  return Stream<T>::workspace_bytes(stack);
+}
+
+template <class T>
+void stream_step(const Stack<T>& stack, std::int64_t step, const Matrix<const T>& x,
+                 const Matrix<T>& y) noexcept {
+  Stream<T>::step(stack, step, x, y);
+}
+
+template <class T>
+void stream_read_state(const Stack<T>& stack, std::int64_t step, std::int64_t stage, const Matrix<T>& h,
+                       const Matrix<T>& c) noexcept {
+  Stream<T>::read_state(stack, step, stage, h, c);
+}
+
+template <class T>
+void stream_write_state(const Stack<T>& stack, std::int64_t step, std::int64_t stage,
+                        const Matrix<const T>& h, const Matrix<const T>& c) noexcept {
+  Stream<T>::write_state(stack, step, stage, h, c);
+}
+
+template <class T>
+std::size_t linear_panel_size(std::int64_t input_size, std::int64_t output_size) noexcept {
+  return static_cast<std::size_t>(PanelLayout<Affine, T>{{input_size, output_size}}.forward_size());
+}
+
+template <class T>
+void pack_linear(std::int64_t input_size, std::int64_t output_size, const T* weight, const T* bias,
+                 T* panels) noexcept {
+  pack_forward<Affine, T>({input_size, output_size}, {weight, nullptr, bias, nullptr}, panels);
+}
+
+#define FASTRNN_INSTANTIATE(T)                                                                             \
+  template std::size_t panel_size<T>(Pass, const LayerSize&) noexcept;                                     \
+  template void pack_panels<T>(Pass, const LayerSize&, const Weights<const T>&, T*) noexcept;              \
+  template std::size_t tape_bytes<T>(const LayerSize&, const std::int64_t*) noexcept;                      \
+  template std::size_t forward_workspace_bytes<T>(const LayerSize&, bool) noexcept;                        \
+  template void forward<T>(const ForwardArguments<T>&) noexcept;                                           \
+  template std::size_t backward_workspace_bytes<T>(const LayerSize&) noexcept;                             \
+  template void backward<T>(const BackwardArguments<T>&) noexcept;                                         \
+  template std::size_t linear_workspace_bytes<T>(const LinearSize&) noexcept;                              \
+  template void linear_forward<T>(const LinearForwardArguments<T>&) noexcept;                              \
+  template void linear_backward<T>(const LinearBackwardArguments<T>&) noexcept;                            \
+  template std::size_t stream_workspace_bytes<T>(const Stack<T>&) noexcept;                                \
+  template void stream_step<T>(const Stack<T>&, std::int64_t, const Matrix<const T>&,                      \
+                               const Matrix<T>&) noexcept;                                                 \
+  template void stream_read_state<T>(const Stack<T>&, std::int64_t, std::int64_t, const Matrix<T>&,        \
+                                     const Matrix<T>&) noexcept;                                           \
+  template void stream_write_state<T>(const Stack<T>&, std::int64_t, std::int64_t, const Matrix<const T>&, \
+                                      const Matrix<const T>&) noexcept;                                    \
+  template std::size_t linear_panel_size<T>(std::int64_t, std::int64_t) noexcept;                          \
+  template void pack_linear<T>(std::int64_t, std::int64_t, const T*, const T*, T*) noexcept;
 
 FASTRNN_INSTANTIATE(FASTRNN_SCALAR)  // the build compiles this file once per scalar type, side by side
 

@@ -47,7 +47,7 @@ struct Linear {
     for_each_part({0, a.size.rows}, chunk_rows, [&](Index row, Index rows) {
       const Blocked<T> x = memory.x_of(rows), y = memory.y_of(rows);
       gather<T>({a.x.data + row * a.x.batch_stride, a.x.batch_stride}, {0, rows}, size.input_size, x);
-      multiply_forward(memory, constant(x), rows, y);
+      multiply_forward(size, memory.panels, constant(x), rows, y);
       scatter<T>(constant(y), {0, rows}, size.hidden_size,
                  {a.y.data + row * a.y.batch_stride, a.y.batch_stride});
     });
@@ -74,16 +74,16 @@ struct Linear {
     add_gradients<Affine, T>(size, memory.gradient_panels, {a.dweight, nullptr, a.dbias, nullptr});
   }
 
- private:
-  static void multiply_forward(const Memory& memory, Blocked<const T> x, Index rows, Blocked<T> y) {
-    const Layout layout{memory.size};
-    for_each_group<T>(Affine::sections[0], memory.size.hidden_size, [&](Index first, Index count) {
-      const T* bias = memory.panels + first * width;
-      const T* panel = memory.panels + layout.forward_section(0) + first * layout.forward_block(0);
+  static void multiply_forward(LayerDimensions size, const T* panels, Blocked<const T> x, Index rows,
+                               Blocked<T> y) {
+    const Layout layout{size};
+    for_each_group<T>(Affine::sections[0], size.hidden_size, [&](Index first, Index count) {
+      const T* bias = panels + first * width;
+      const T* panel = panels + layout.forward_section(0) + first * layout.forward_block(0);
       with_packets(count, [&](auto packets) {
         for_each_part({0, rows}, tile_rows(packets), [&](Index row, Index height) {
           multiply_tile<TileShape<packets, packets>>(
-              height, {bias, 0}, forward_product(x, row, memory.size.input_size, panel, packets * width), {},
+              height, {bias, 0}, forward_product(x, row, size.input_size, panel, packets * width), {},
               {y.at(first, row), y.row_stride, y.block_stride});
         });
       });

@@ -14,6 +14,7 @@ from fastrnn.layers import GRU, LSTM, RNN
 from fastrnn.pooling import Last, MeanPool
 from fastrnn.serialization import load, save
 from fastrnn.standardize import Standardize
+from fastrnn.streaming import Stream
 from fastrnn.training import History, Trainer, predict
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Sequential",
     "Stacked",
     "Standardize",
+    "Stream",
     "Trainer",
     "data",
     "datasets",

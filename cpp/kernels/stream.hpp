@@ -1,0 +1,108 @@
+// One time step of a stack of layers: the same steps and products as over whole sequences.
+#pragma once
+
+#include "any_cell.hpp"
+#include "fastrnn/stream.h"
+#include "linear.hpp"
+
+namespace fastrnn {
+
+template <class T>
+struct Stream {
+  // Where a stage keeps its numbers. States have two places that alternate.
+  struct Place {
+    T* h;  // (2, N, H), or (N, O) for the outputs of a linear stage
+    T* c;
+    T* gates;
+    T* reset_hidden;
+    Index rows;
+    Index state;  // elements of one state
+
+    Blocked<T> h_at(Index step) const { return plain_view(h + (step & 1) * state, rows); }
+    Blocked<T> c_at(Index step) const { return c ? plain_view(c + (step & 1) * state, rows) : Blocked<T>{}; }
+  };
+
+  static Place place(Arena& arena, const Stage<T>& stage, Index rows) {
+    const Index state = rows * lane_blocks<T>(stage.output_size) * lane_width<T>;
+    Place p{nullptr, nullptr, nullptr, nullptr, rows, state};
+    if (stage.kind == StageKind::linear) {
+      p.h = arena.take<T>(state);
+      return p;
+    }
+    with_cell(stage.cell, [&](auto cell) {
+      using C = typename decltype(cell)::type;
+      p.h = arena.take<T>(2 * state);
+      if (C::has_cell_state) p.c = arena.take<T>(2 * state);
+      if (Step<C, T>::steps_need_gates) p.gates = arena.take<T>(state * C::blocks);
+      if (has_reset_hidden<C>) p.reset_hidden = arena.take<T>(state);
+    });
+    return p;
+  }
+
+  static T* input_place(Arena& arena, const Stack<T>& stack) {
+    return arena.take<T>(stack.batch * lane_blocks<T>(stack.stages[0].input_size) * lane_width<T>);
+  }
+
+  static std::size_t workspace_bytes(const Stack<T>& stack) {
+    Arena counter(nullptr);
+    input_place(counter, stack);
+    for (Index i = 0; i < stack.count; ++i) place(counter, stack.stages[i], stack.batch);
+    return counter.used();
+  }
+
+  static void step(const Stack<T>& stack, Index step, const Matrix<const T>& x, const Matrix<T>& y) {
+    Arena arena(stack.workspace);
+    const Range rows{0, stack.batch};
+    Blocked<T> values = plain_view(input_place(arena, stack), rows.end);
+    gather<T>({x.data, x.batch_stride}, rows, stack.stages[0].input_size, values);
+    for (Index i = 0; i < stack.count; ++i) {
+      const Stage<T>& stage = stack.stages[i];
+      const Place p = place(arena, stage, rows.end);
+      const LayerDimensions size{stage.input_size, stage.output_size};
+      if (stage.kind == StageKind::linear) {
+        const Blocked<T> result = plain_view(p.h, rows.end);
+        Linear<T>::multiply_forward(size, stage.panels, constant(values), rows.end, result);
+        values = result;
+        continue;
+      }
+      with_cell(stage.cell, [&](auto cell) {
+        using C = typename decltype(cell)::type;
+        const Blocked<T> gates =
+            p.gates ? Blocked<T>{p.gates, rows.end * C::blocks * lane_width<T>, C::blocks * lane_width<T>}
+                    : Blocked<T>{};
+        const Blocked<T> reset = p.reset_hidden ? plain_view(p.reset_hidden, rows.end) : Blocked<T>{};
+        Step<C, T>::forward(
+            size, stage.panels,
+            {values, p.h_at(step), p.c_at(step), p.h_at(step + 1), p.c_at(step + 1), gates, reset}, rows,
+            Member{}, Products::both);
+      });
+      values = p.h_at(step + 1);
+    }
+    scatter<T>(constant(values), rows, stack.stages[stack.count - 1].output_size, {y.data, y.batch_stride});
+  }
+
+  static Place find(const Stack<T>& stack, Index stage) {
+    Arena arena(stack.workspace);
+    input_place(arena, stack);
+    for (Index i = 0; i < stage; ++i) place(arena, stack.stages[i], stack.batch);
+    return place(arena, stack.stages[stage], stack.batch);
+  }
+
+  static void read_state(const Stack<T>& stack, Index step, Index stage, const Matrix<T>& h,
+                         const Matrix<T>& c) {
+    const Place p = find(stack, stage);
+    const Index size = stack.stages[stage].output_size;
+    scatter<T>(constant(p.h_at(step)), {0, p.rows}, size, {h.data, h.batch_stride});
+    if (p.c) scatter<T>(constant(p.c_at(step)), {0, p.rows}, size, {c.data, c.batch_stride});
+  }
+
+  static void write_state(const Stack<T>& stack, Index step, Index stage, const Matrix<const T>& h,
+                          const Matrix<const T>& c) {
+    const Place p = find(stack, stage);
+    const Index size = stack.stages[stage].output_size;
+    gather<T>({h.data, h.batch_stride}, {0, p.rows}, size, p.h_at(step));
+    if (p.c) gather<T>({c.data, c.batch_stride}, {0, p.rows}, size, p.c_at(step));
+  }
+};
+
+}  // namespace fastrnn

@@ -1,0 +1,218 @@
+"""Step by step: a model whose state stays between calls, one call into C++ for the whole stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fastrnn import _checks, ops
+from fastrnn._checks import FloatArray
+from fastrnn.composition import Sequential, Stacked
+from fastrnn.dropout import Dropout
+from fastrnn.feedforward import Linear
+from fastrnn.network import RecurrentNetwork
+from fastrnn.protocol import Layer
+from fastrnn.recurrent import RecurrentLayer
+
+_MAGIC = b"fastrnn stream 1\n"
+
+
+class Stream:
+    """Run a model one time step at a time.
+
+    Outputs and states are bit for bit those of the model over the whole sequence. The weights are
+    those that the model had when the stream was made; the model may change or go afterwards.
+
+    Parameters
+    ----------
+    model : layer
+        `LSTM`, `GRU`, `RNN`, `Stacked`, `Sequential`, `Linear`, in any nesting; `Dropout` does
+        nothing. All layers have to run forward in time and to know no later step.
+    batch_size : int, default 1
+        N: independent streams side by side, each with its state.
+
+    Raises
+    ------
+    TypeError
+        If a layer cannot run step by step (`Bidirectional`, `Last`, ...).
+    ValueError
+        If a layer runs backwards in time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrnn as fr
+    >>> model = fr.Sequential([fr.LSTM(3, 8, seed=0), fr.Linear(8, 2, seed=1)])
+    >>> x = np.ones((1, 5, 3), np.float32)
+    >>> stream = fr.Stream(model)
+    >>> y = [stream.step(x[:, t]) for t in range(5)]
+    >>> bool((np.stack(y, axis=1) == model(x)[0]).all())
+    True
+    """
+
+    def __init__(self, model: Layer, batch_size: int = 1) -> None:
+        self._model = model
+        self.batch_size = _checks.positive_integer("batch_size", batch_size)
+        leaves = list(_leaves(model))
+        if not leaves:
+            raise ValueError("model: expected at least one layer with weights, got none")
+        self.dtype = leaves[0].dtype
+        self.input_size = leaves[0].input_size
+        self.output_size = leaves[-1].output_size
+        self._recurrent = [
+            (i, leaf) for i, leaf in enumerate(leaves) if isinstance(leaf, RecurrentLayer)
+        ]
+        self._stack = ops.stream_stack([_stage(leaf) for leaf in leaves], self.batch_size)
+        self._shape = (self.batch_size, self.output_size)
+
+    def step(self, x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Advance by one time step.
+
+        Parameters
+        ----------
+        x : ndarray, (N, input_size)
+            Of the model's dtype, features side by side.
+        out : ndarray, (N, output_size), or None
+            Where y goes; may be x. With it a step allocates nothing.
+
+        Returns
+        -------
+        ndarray, (N, output_size)
+            `out` where one is given.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as above; the state has not changed then.
+        RuntimeError
+            If another thread is in a step of this stream.
+        """
+        if out is None:
+            out = np.empty(self._shape, self.dtype)
+        self._stack.step(x, out)
+        return out
+
+    def reset(self) -> None:
+        """Set all states to zero."""
+        self._stack.reset()
+
+    @property
+    def state(self) -> Any:
+        """The state after the last step, as the model returns it: copies; can be set."""
+        return _structure(self._model, iter(self._states()))
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        flat = list(_flatten(self._model, value, self.batch_size))
+        for (stage, _), (h, c) in zip(self._recurrent, flat, strict=True):
+            self._stack.write_state(stage, h, c)
+
+    def to_bytes(self) -> bytes:
+        """Return the state as bytes, for `from_bytes` of a stream of an equal model."""
+        return self._header() + b"".join(
+            part.tobytes() for state in self._states() for part in state if part is not None
+        )
+
+    def from_bytes(self, data: bytes) -> None:
+        """Set the state from what `to_bytes` returned.
+
+        Parameters
+        ----------
+        data : bytes
+            Of a stream with the same cells, sizes, dtype and batch_size.
+
+        Raises
+        ------
+        ValueError
+            If `data` is of another stream or incomplete; the state has not changed then.
+        """
+        header = self._header()
+        states = self._states()
+        parts = [part for state in states for part in state if part is not None]
+        if not data.startswith(header):
+            raise ValueError("data: expected the state of a stream of an equal model, got another")
+        expected = len(header) + sum(part.nbytes for part in parts)
+        if len(data) != expected:
+            raise ValueError(f"data: expected {expected} bytes, got {len(data)}")
+        place = len(header)
+        for part in parts:
+            part[...] = np.frombuffer(data, part.dtype, part.size, place).reshape(part.shape)
+            place += part.nbytes
+        for (stage, _), (h, c) in zip(self._recurrent, states, strict=True):
+            self._stack.write_state(stage, h, c)
+
+    def _states(self) -> list[tuple[FloatArray, FloatArray | None]]:
+        states = []
+        for stage, layer in self._recurrent:
+            h = np.empty((self.batch_size, layer.hidden_size), self.dtype)
+            c = np.empty_like(h) if layer.cell == "lstm" else None
+            self._stack.read_state(stage, h, c)
+            states.append((h, c))
+        return states
+
+    def _header(self) -> bytes:
+        cells = " ".join(f"{layer.cell}:{layer.hidden_size}" for _, layer in self._recurrent)
+        little = self.dtype.newbyteorder("<").str
+        return _MAGIC + f"{little} {self.batch_size} {cells}\n".encode()
+
+
+def _leaves(layer: Layer) -> Iterator[RecurrentLayer | Linear]:
+    """Yield the layers with weights, in order."""
+    if isinstance(layer, RecurrentNetwork):
+        yield from _leaves(layer._stack)
+    elif isinstance(layer, (Sequential, Stacked)):
+        for child in layer.layers:
+            yield from _leaves(child)
+    elif isinstance(layer, RecurrentLayer):
+        if layer.reverse:
+            raise ValueError("model: expected layers that run forward in time, got a reversed one")
+        yield layer
+    elif isinstance(layer, Linear):
+        yield layer
+    elif not isinstance(layer, Dropout):
+        raise TypeError(
+            "model: expected recurrent layers that run forward in time, Linear and Dropout, "
+            f"got {type(layer).__name__}"
+        )
+
+
+def _stage(leaf: RecurrentLayer | Linear) -> ops.Stage:
+    named = leaf.parameters
+    if isinstance(leaf, Linear):
+        return ops.linear_stage(named["weight"], named.get("bias"))
+    weights = ops.Weights(
+        named["weight_ih"], named["weight_hh"], named.get("bias_ih"), named.get("bias_hh")
+    )
+    return ops.recurrent_stage(leaf._kind, weights)
+
+
+def _structure(layer: Layer, states: Iterator[tuple[FloatArray, FloatArray | None]]) -> Any:
+    """Return the next states in the form in which `layer` returns its own."""
+    if isinstance(layer, RecurrentLayer):
+        h, c = next(states)
+        return h if c is None else (h, c)
+    if isinstance(layer, RecurrentNetwork):
+        return layer._packed(_structure(layer._stack, states))
+    if isinstance(layer, (Sequential, Stacked)):
+        return tuple(_structure(child, states) for child in layer.layers)
+    return None
+
+
+def _flatten(
+    layer: Layer, value: Any, batch: int
+) -> Iterator[tuple[FloatArray, FloatArray | None]]:
+    """Yield the recurrent layers' parts of a state in `layer`'s form; None is zero."""
+    if isinstance(layer, RecurrentLayer):
+        h, c = layer._state("state", value, batch)
+        zero = np.zeros((batch, layer.hidden_size), layer.dtype)
+        if h is None:
+            yield zero, zero if layer.cell == "lstm" else None
+        else:
+            yield np.ascontiguousarray(h), None if c is None else np.ascontiguousarray(c)
+    elif isinstance(layer, RecurrentNetwork):
+        yield from _flatten(layer._stack, layer._states("state", value, batch), batch)
+    elif isinstance(layer, (Sequential, Stacked)):
+        for child, part in zip(layer.layers, layer._states("state", value), strict=True):
+            yield from _flatten(child, part, batch)
