@@ -22,15 +22,18 @@ MAY_IMPORT = {
     "_threads": set(),
     "_checks": set(),
     "_isa": {"_isa"},
-    "ops": {"_checks", "_isa", "_threads"},
+    "plan": set(),
+    "ops": {"_checks", "_isa", "_threads", "plan"},
     "initializers": {"_checks"},
     "reference": set(),
     "protocol": {"_checks", "serialization"},  # to be unpickled, layers name who rebuilds them
     "ragged": set(),
-    "recurrent": {"_checks", "initializers", "ops", "protocol"},
+    "recurrent": {"_checks", "initializers", "ops", "plan", "protocol"},
     "dropout": {"_checks", "initializers", "protocol"},
     "composition": {"_checks", "initializers", "dropout", "protocol"},
-    "network": {"_checks", "initializers", "composition", "dropout", "protocol", "recurrent"},
+    "network": {
+        "_checks", "initializers", "composition", "dropout", "plan", "protocol", "recurrent",
+    },
     "layers": {"_checks", "network"},
     "feedforward": {"_checks", "initializers", "ops", "protocol"},
     "pooling": {"_checks", "protocol"},
@@ -51,7 +54,8 @@ MAY_IMPORT = {
     },
     "training": {"_checks", "data", "initializers", "losses", "optim", "progress", "protocol"},
     "testing": {"_checks", "protocol"},
-    "cli": {"_isa", "ops", "cli", "protocol", "serialization", "training", ""},
+    "configuration": {"_isa", "_threads", "ops"},
+    "cli": {"_isa", "configuration", "ops", "cli", "protocol", "serialization", "training", ""},
     "__main__": {"cli"},
 }  # fmt: skip
 

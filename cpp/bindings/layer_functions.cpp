@@ -1,6 +1,7 @@
 // The recurrent layer's functions over arrays.
 #include "arrays.hpp"
 #include "cell_names.hpp"
+#include "fastrnn/plan.h"
 #include "functions.hpp"
 
 namespace fastrnn::bindings {
@@ -167,6 +168,23 @@ void run_backward(const std::string& cell, const py::array& panels, const py::ar
   });
 }
 
+py::dict plan_of(const std::string& cell, Size batch, Size steps, Size input_size, Size hidden_size,
+                 int threads, Size itemsize) {
+  const LayerSize size = layer_size(cell, batch, steps, input_size, hidden_size);
+  return with_itemsize(itemsize, [&](auto zero) {
+    const Plan plan = explain_plan<decltype(zero)>(size, threads);
+    py::dict d;
+    d["split"] = plan.split == Split::rows ? "rows" : "units";
+    d["threads"] = plan.threads;
+    d["hoisted"] = plan.hoisted;
+    d["hoisted_rows"] = plan.hoisted_rows;
+    d["tile_rows"] = plan.tile_rows;
+    d["tile_packets"] = plan.tile_packets;
+    d["multiply_adds"] = plan.multiply_adds;
+    return d;
+  });
+}
+
 }  // namespace
 
 void add_layer_functions(py::module_& module) {
@@ -179,6 +197,8 @@ void add_layer_functions(py::module_& module) {
              arg("hidden_size"), arg("lengths"), arg("itemsize"), "Bytes of a tape.");
   module.def("workspace_size", &workspace_size, arg("pass_name"), arg("with_tape"), arg("cell"), arg("batch"),
              arg("steps"), arg("input_size"), arg("hidden_size"), arg("itemsize"), "Bytes of a workspace.");
+  module.def("explain_plan", &plan_of, arg("cell"), arg("batch"), arg("steps"), arg("input_size"),
+             arg("hidden_size"), arg("threads"), arg("itemsize"), "How a dense forward pass will be run.");
   module.def("forward", &run_forward, arg("cell"), arg("panels"), arg("x"), arg("h0"), arg("c0"),
              arg("lengths"), arg("reverse"), arg("threads"), arg("y"), arg("h_n"), arg("c_n"), arg("tape"),
              arg("workspace"), "Run a sequence; fill the tape where one is given.");

@@ -48,6 +48,13 @@ void forward(const ForwardArguments<T>& arguments) noexcept {
 }
 
 template <class T>
+Plan explain_plan(const LayerSize& size, int threads) noexcept {
+  return with_cell(size.cell, [&](auto cell) {
+    return Forward<typename decltype(cell)::type, T>::plan_of(size, threads, size.batch * size.steps);
+  });
+}
+
+template <class T>
 std::size_t backward_workspace_bytes(const LayerSize& size) noexcept {
   return with_cell(size.cell, [&](auto cell) {
     return Backward<typename decltype(cell)::type, T>::workspace_bytes(size);
@@ -114,6 +121,7 @@ void pack_linear(std::int64_t input_size, std::int64_t output_size, const T* wei
   template void pack_panels<T>(Pass, const LayerSize&, const Weights<const T>&, T*) noexcept;              \
   template std::size_t tape_bytes<T>(const LayerSize&, const std::int64_t*) noexcept;                      \
   template std::size_t forward_workspace_bytes<T>(const LayerSize&, bool) noexcept;                        \
+  template Plan explain_plan<T>(const LayerSize&, int) noexcept;                                           \
   template void forward<T>(const ForwardArguments<T>&) noexcept;                                           \
   template std::size_t backward_workspace_bytes<T>(const LayerSize&) noexcept;                             \
   template void backward<T>(const BackwardArguments<T>&) noexcept;                                         \

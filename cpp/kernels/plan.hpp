@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "fastrnn/plan.h"
 #include "lanes.hpp"
 
 namespace fastrnn {
@@ -29,11 +30,6 @@ inline constexpr Index hoisted_rows = 64;
 constexpr bool hoists_input(Index batch, Index input_size) {
   return batch <= most_rows_hoisted && input_size >= least_inputs_hoisted;
 }
-
-// By rows: each thread takes its rows through all steps, with no wait in between, but reads all weights. By
-// units: each thread computes its units for all rows, so that its share of the weights stays in its own L2,
-// and waits for the others once a step (0.2 us on one socket).
-enum class Split { rows, units };
 
 // Rows of a thread from which on a step is bound by arithmetic rather than by reading its weights.
 inline constexpr Index enough_rows = 4;

@@ -135,24 +135,38 @@ struct Forward {
     return Memory(size, {}, nullptr, nullptr, keep, 0).arena.used();
   }
 
+  // row_steps: the sum of the lengths.
+  static Plan plan_of(const LayerSize& size, int allowed, Index row_steps) {
+    constexpr Index packets = std::max<Index>(Cell::blocks, Cell::blocks == 1 ? group_blocks : 1);
+    const double row_work = row_cost<Cell>({size.input_size, size.hidden_size});
+    Plan plan{};
+    plan.multiply_adds = row_work * static_cast<double>(row_steps);
+    plan.threads = useful_threads(allowed, plan.multiply_adds);
+    plan.split = choose_split(plan.threads, size.batch, lane_blocks<T>(size.hidden_size) / group_blocks,
+                              row_work * static_cast<double>(size.batch));
+    plan.hoisted = hoists_input(size.batch, size.input_size);
+    if (plan.split == Split::rows)
+      plan.threads = plan.hoisted ? 1 : std::max<Index>(1, std::min<Index>(plan.threads, size.batch));
+    plan.hoisted_rows = plan.hoisted ? hoisted_rows : 0;
+    plan.tile_rows = std::min<Index>(tile_rows(packets), size.batch);
+    plan.tile_packets = packets;
+    return plan;
+  }
+
   static void run(const ForwardArguments<T>& a) {
     const LayerDimensions size{a.size.input_size, a.size.hidden_size};
     const bool keep = a.tape != nullptr;
     const Index tape_rows = keep ? Schedule::kept_rows(a.size.batch, a.size.steps, a.timing.lengths) : 0;
     const Memory memory(a.size, a.timing, a.workspace, a.tape, keep, tape_rows);
     const Schedule& schedule = memory.schedule;
-    const double row_work = row_cost<Cell>(size);
-    const Index threads =
-        useful_threads(a.timing.threads, row_work * static_cast<double>(schedule.row_steps()));
-    const Split split = choose_split(threads, a.size.batch, lane_blocks<T>(size.hidden_size) / group_blocks,
-                                     row_work * static_cast<double>(a.size.batch));
-    if (split == Split::units || memory.hoisted) {
-      run_team(split == Split::units ? threads : 1,
+    const Plan plan = plan_of(a.size, a.timing.threads, schedule.row_steps());
+    if (plan.split == Split::units || plan.threads == 1) {
+      run_team(plan.threads,
                [&](const Member& member) { run_rows(a, size, memory, {0, a.size.batch}, member); });
     } else {
-      const Index parts = std::min(threads, a.size.batch);
-      parallel_for(parts,
-                   [&](Index part) { run_rows(a, size, memory, schedule.part(parts, part), Member{}); });
+      parallel_for(plan.threads, [&](Index part) {
+        run_rows(a, size, memory, schedule.part(plan.threads, part), Member{});
+      });
     }
     clear_padding(a.y, a.size, a.timing.lengths, size.hidden_size);
     finish_without_steps(a, schedule, size);

@@ -8,6 +8,7 @@ unless ``batch_first=False`` makes them (T, N, F).
 from fastrnn import data, datasets, losses, optim
 from fastrnn._threads import get_num_threads, set_num_threads
 from fastrnn.composition import Bidirectional, Sequential, Stacked
+from fastrnn.configuration import show_config
 from fastrnn.dropout import Dropout
 from fastrnn.feedforward import Embedding, Linear
 from fastrnn.layers import GRU, LSTM, RNN
@@ -42,4 +43,5 @@ __all__ = [
     "predict",
     "save",
     "set_num_threads",
+    "show_config",
 ]

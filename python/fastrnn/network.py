@@ -11,6 +11,7 @@ from fastrnn import _checks, initializers
 from fastrnn._checks import FloatArray
 from fastrnn.composition import Bidirectional, Stacked
 from fastrnn.dropout import Dropout
+from fastrnn.plan import LayerPlan, NetworkPlan
 from fastrnn.protocol import Layer, Recurrent, Shapes, Tape, adopt
 from fastrnn.recurrent import RecurrentLayer
 
@@ -184,6 +185,39 @@ class RecurrentNetwork(Recurrent):
         """Return a layer like this one that runs the other way in time, with its own weights."""
         arguments = {k: v for k, v in self.config().items() if k != "type"}
         return type(self)(**arguments | {"reverse": not self.reverse, "seed": seed})
+
+    def explain_plan(self, batch_size: int, steps: int) -> NetworkPlan:
+        """Return how a dense forward pass will be run, layer by layer; print it.
+
+        Parameters
+        ----------
+        batch_size, steps : int
+            N and T, at least 1.
+
+        Returns
+        -------
+        NetworkPlan
+            For the instruction set and the number of threads in use.
+
+        Examples
+        --------
+        >>> import fastrnn as fr
+        >>> plan = fr.LSTM(3, 8, num_layers=2, bidirectional=True).explain_plan(4, 10)
+        >>> [layer.name for layer in plan.layers]
+        ['l0', 'l0_reverse', 'l1', 'l1_reverse']
+        >>> plan.layers[0].threads
+        1
+        """
+        plans: list[LayerPlan] = []
+        recurrent = [layer for layer in self._stack.layers if not isinstance(layer, Dropout)]
+        for level, layer in enumerate(recurrent):
+            directions = [layer]
+            if isinstance(layer, Bidirectional):
+                directions = [layer.layer, layer.reverse_layer]
+            for suffix, single in zip(("", "_reverse"), directions, strict=False):
+                assert isinstance(single, RecurrentLayer)
+                plans.append(single.explain_plan(batch_size, steps, name=f"l{level}{suffix}"))
+        return NetworkPlan(tuple(plans))
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastrnn._checks import FloatArray
 from fastrnn._isa import kernels
 from fastrnn._threads import get_num_threads
+from fastrnn.plan import LayerPlan
 
 _ALIGNMENT = 64
 
@@ -436,6 +437,46 @@ def stream_stack(stages: list[Stage], batch: int) -> Any:
     single = stages[0][3].dtype == np.float32
     make = kernels.StreamFloat32 if single else kernels.StreamFloat64
     return make(stages, batch)
+
+
+def explain_plan(kind: LayerKind, batch: int, steps: int, name: str) -> LayerPlan:
+    """Return how a dense forward pass will be run.
+
+    Parameters
+    ----------
+    kind : LayerKind
+    batch, steps : int
+        N and T.
+    name : str
+        The layer's place in its network.
+    """
+    size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
+    itemsize = kind.dtype.itemsize
+    plan = kernels.explain_plan(*size, get_num_threads(), itemsize)
+    build = kernels.build_info()
+    forward_panels, backward_panels = (
+        kernels.panel_size(pass_name, kind.cell, kind.input_size, kind.hidden_size, itemsize)
+        for pass_name in ("forward", "backward")
+    )
+    return LayerPlan(
+        name=name,
+        module=build["instruction_set"],
+        cell=kind.cell,
+        dtype=str(kind.dtype),
+        batch_size=batch,
+        steps=steps,
+        input_size=kind.input_size,
+        hidden_size=kind.hidden_size,
+        tile=(plan["tile_rows"], plan["tile_packets"] * build[f"{kind.dtype}_lanes"]),
+        split=plan["split"],
+        threads=plan["threads"],
+        hoisted=plan["hoisted"],
+        forward_panel_bytes=forward_panels * itemsize,
+        backward_panel_bytes=backward_panels * itemsize,
+        tape_bytes=kernels.tape_size(*size, None, itemsize),
+        workspace_bytes=kernels.workspace_size("forward", False, *size, itemsize),
+        flops=2 * plan["multiply_adds"],
+    )
 
 
 def build_info() -> dict[str, Any]:

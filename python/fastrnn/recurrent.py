@@ -9,6 +9,7 @@ import numpy as np
 
 from fastrnn import _checks, initializers, ops
 from fastrnn._checks import FloatArray
+from fastrnn.plan import LayerPlan
 from fastrnn.protocol import Recurrent, Shapes, Tape, own_vectors
 
 
@@ -169,6 +170,21 @@ class RecurrentLayer(Recurrent):
             reverse=not self.reverse,
             dtype=self.dtype,
             seed=seed,
+        )
+
+    def explain_plan(self, batch_size: int, steps: int, *, name: str = "layer") -> LayerPlan:
+        """Return how a dense forward pass over (batch_size, steps, I) will be run; print it.
+
+        Parameters
+        ----------
+        batch_size, steps : int
+            N and T, at least 1.
+        name : str
+            How the plan calls this layer.
+        """
+        batch_size = _checks.positive_integer("batch_size", batch_size)
+        return ops.explain_plan(
+            self._kind, batch_size, _checks.positive_integer("steps", steps), name
         )
 
     def config(self) -> dict[str, Any]:

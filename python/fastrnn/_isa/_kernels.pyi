@@ -39,6 +39,15 @@ def workspace_size(
     hidden_size: int,
     itemsize: int,
 ) -> int: ...
+def explain_plan(
+    cell: str,
+    batch: int,
+    steps: int,
+    input_size: int,
+    hidden_size: int,
+    threads: int,
+    itemsize: int,
+) -> dict[str, Any]: ...
 def forward(
     cell: str,
     panels: _Array,

@@ -1,0 +1,91 @@
+"""How a call will be run, for people to read; results never depend on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """The plan of one cell in one direction over a dense batch, and what it works on.
+
+    Attributes
+    ----------
+    name : str
+        The layer's place in the network.
+    module : str
+        The instruction set of the loaded kernels.
+    cell, dtype : str
+    batch_size, steps, input_size, hidden_size : int
+        N, T, I, H.
+    tile : tuple of int
+        Rows, and columns (lanes times registers), of the tallest tile of the forward step.
+    split : str
+        ``"rows"`` or ``"units"``: what several threads share out.
+    threads : int
+        Threads that the forward pass uses.
+    hoisted : bool
+        Whether the input's products are taken for many steps at once, or within each step.
+    forward_panel_bytes, backward_panel_bytes : int
+        Packed weights, read once a step (by units: a thread reads its share).
+    tape_bytes : int
+        Kept by a training pass.
+    workspace_bytes : int
+        Scratch of inference.
+    flops : float
+        Operations of the products of one forward pass (a training step takes three times that).
+    """
+
+    name: str
+    module: str
+    cell: str
+    dtype: str
+    batch_size: int
+    steps: int
+    input_size: int
+    hidden_size: int
+    tile: tuple[int, int]
+    split: str
+    threads: int
+    hoisted: bool
+    forward_panel_bytes: int
+    backward_panel_bytes: int
+    tape_bytes: int
+    workspace_bytes: int
+    flops: float
+
+    def __str__(self) -> str:
+        sizes = f"N {self.batch_size}, T {self.steps}, I {self.input_size}, H {self.hidden_size}"
+        tile = f"{self.tile[0]} rows x {self.tile[1]} columns"
+        million = self.flops * 1e-6
+        threads = "1 thread"
+        if self.threads > 1:
+            threads = f"{self.threads} threads, split by {self.split}"
+        inputs = "taken for many steps at once" if self.hoisted else "within each step"
+        return "\n".join(
+            (
+                f"{self.name}: {self.cell} {self.dtype}, {sizes}",
+                f"  kernels      {self.module}, tiles of {tile}",
+                f"  threads      {threads}",
+                f"  input        products {inputs}",
+                f"  weights      {_size(self.forward_panel_bytes)} read each step"
+                f" ({_size(self.backward_panel_bytes)} in BPTT)",
+                f"  memory       workspace {_size(self.workspace_bytes)},"
+                f" tape {_size(self.tape_bytes)}",
+                f"  arithmetic   {million:.1f} MFLOP forward, {3 * million:.1f} training",
+            )
+        )
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """The plans of a network's layers and directions, in the order in which they run."""
+
+    layers: tuple[LayerPlan, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(str(layer) for layer in self.layers)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1024:.1f} kB" if count < 1024**2 else f"{count / 1024**2:.1f} MB"

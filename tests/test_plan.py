@@ -1,0 +1,59 @@
+"""`explain_plan`: says what a call does, in figures that can be checked."""
+
+import numpy as np
+import pytest
+
+import fastrnn as fr
+from cases import network
+from fastrnn import ops
+
+
+@pytest.fixture
+def two_threads():
+    before = fr.get_num_threads()
+    fr.set_num_threads(2)
+    yield
+    fr.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(
+    ("batch", "steps", "inputs", "hidden", "split", "threads", "hoisted"),
+    [
+        (64, 50, 256, 256, "rows", 2, False),
+        (1, 100, 128, 256, "units", 2, True),
+        (3, 100, 4, 256, "units", 2, False),
+        (1, 1, 16, 16, "rows", 1, True),
+        (32, 1, 16, 16, "rows", 1, False),
+    ],
+)
+def test_plans_of_an_lstm(batch, steps, inputs, hidden, split, threads, hoisted):
+    (plan,) = fr.LSTM(inputs, hidden).explain_plan(batch, steps).layers
+    assert (plan.split, plan.threads, plan.hoisted) == (split, threads, hoisted)
+    assert plan.flops == 2 * batch * steps * 4 * hidden * (inputs + hidden)
+    assert plan.module == ops.build_info()["instruction_set"]
+    assert 1 <= plan.tile[0] <= batch
+
+
+def test_memory_is_what_is_taken():
+    layer = fr.GRU(5, 7)
+    (plan,) = layer.explain_plan(3, 11).layers
+    leaf = layer._stack.layers[0]
+    _, _, tape = leaf.forward(np.zeros((3, 11, 5), np.float32))
+    assert tape.content(leaf).record.tape.nbytes == plan.tape_bytes
+
+
+@pytest.mark.parametrize("cell", ops.CELLS)
+def test_it_prints(cell):
+    plan = network(cell, 5, 7, 2, bidirectional=True, dropout=0.1).explain_plan(3, 11)
+    assert [layer.name for layer in plan.layers] == ["l0", "l0_reverse", "l1", "l1_reverse"]
+    text = str(plan)
+    assert text.count("threads") == 4
+    assert f"l1_reverse: {cell} float32, N 3, T 11, I 14, H 7" in text
+
+
+def test_sizes_are_checked():
+    with pytest.raises(ValueError, match="batch_size: expected"):
+        fr.LSTM(2, 3).explain_plan(0, 1)
+    with pytest.raises(ValueError, match="steps: expected"):
+        fr.LSTM(2, 3).explain_plan(1, 0)
