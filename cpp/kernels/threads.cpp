@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -35,6 +36,18 @@ bool spin_until(const Ready& ready) noexcept {
     }
   } while (std::chrono::steady_clock::now() < end);
   return ready();
+}
+
+// When teams may be tried again, in ns of the steady clock. A member that waits long shares its core with
+// other work; a hundred steps of that took 7 times as long as one thread alone, so for a while there are no
+// teams.
+std::atomic<std::int64_t> no_teams_before{0};
+constexpr std::chrono::milliseconds without_teams{250};
+
+std::int64_t nanoseconds() noexcept {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 class Pool {
@@ -144,6 +157,7 @@ void run_tasks(Index count, Task task, void* context) noexcept {
 }
 
 bool run_together(Index count, Task task, void* context) noexcept {
+  if (nanoseconds() < no_teams_before.load(std::memory_order_relaxed)) return false;
   Pool* const shared = pool();
   return shared && shared->try_run(count, task, context, true);
 }
@@ -157,10 +171,15 @@ void Barrier::wait() noexcept {
   }
   constexpr int spins = 4000;  // some 100 us
   for (int i = 0; generation_.load(std::memory_order_acquire) == generation; ++i) {
-    if (i < spins)
+    if (i < spins) {
       pause();
-    else
-      std::this_thread::yield();
+      continue;
+    }
+    if (i == spins) {
+      const std::int64_t until = nanoseconds() + std::chrono::nanoseconds(without_teams).count();
+      no_teams_before.store(until, std::memory_order_relaxed);
+    }
+    std::this_thread::yield();
   }
 }
 

@@ -1,0 +1,81 @@
+// The kernels allocate nothing: not in training, not in inference, not in a stream's step, on one thread or
+// two.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "fastrnn/stream.h"
+#include "training.hpp"
+
+namespace {
+std::atomic<long> allocations{0};
+}
+
+void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* place = std::malloc(size ? size : 1)) return place;
+  throw std::bad_alloc();
+}
+void operator delete(void* place) noexcept { std::free(place); }
+void operator delete(void* place, std::size_t) noexcept { std::free(place); }
+
+using namespace fastrnn;
+using fastrnn::testing::all_cells;
+using fastrnn::testing::Array;
+using fastrnn::testing::Training;
+
+TEST_CASE("the count sees an allocation") {
+  const long before = allocations;
+  const std::vector<int> one(1);
+  CHECK(allocations == before + 1);
+}
+
+TEST_CASE_TEMPLATE("steady training and inference allocate nothing", T, float, double) {
+  const std::int64_t sizes[][4] = {{40, 60, 30, 140}, {1, 300, 30, 260}};
+  for (const Cell cell : all_cells) {
+    for (const int threads : {1, 2}) {
+      for (const auto& n : sizes) {
+        Training<T> run({cell, n[0], n[1], n[2], n[3]}, {}, false, threads);
+        run.train();  // the pool makes its threads at first use
+        const long before = allocations;
+        for (int repeat = 0; repeat < 3; ++repeat) {
+          run.train();
+          run.infer();
+        }
+        CHECK(allocations == before);
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("a stream's step allocates nothing and gives the sequence's outputs", T, float, double) {
+  for (const Cell cell : all_cells) {
+    const std::int64_t batch = 3, steps = 7, inputs = 5, hidden = 21;
+    Training<T> run({cell, batch, steps, inputs, hidden}, {}, false, 1);
+    run.infer();
+    const Stage<T> stage{StageKind::recurrent, cell, inputs, hidden, run.forward_panels.data()};
+    Stack<T> stack{&stage, 1, batch, nullptr};
+    Array<char> workspace(stream_workspace_bytes<T>(stack));
+    stack.workspace = workspace.data();
+    stream_write_state<T>(stack, 0, 0, {run.h0.data(), hidden}, {run.c0.data(), hidden});
+    Array<T> y(batch * hidden), h(batch * hidden), c(batch * hidden);
+    const long before = allocations;
+    for (std::int64_t t = 0; t < steps; ++t) {
+      stream_step<T>(stack, t, {run.x.data() + t * inputs, steps * inputs}, {y.data(), hidden});
+      bool same = true;
+      for (std::int64_t n = 0; n < batch; ++n) {
+        for (std::int64_t u = 0; u < hidden; ++u)
+          same = same && y[n * hidden + u] == run.y[(n * steps + t) * hidden + u];
+      }
+      CHECK(same);
+    }
+    stream_read_state<T>(stack, steps, 0, {h.data(), hidden}, {c.data(), hidden});
+    CHECK(allocations == before);
+    for (std::int64_t i = 0; i < batch * hidden; ++i) {
+      CHECK(h[i] == run.h_n[i]);
+      if (cell == Cell::lstm) CHECK(c[i] == run.c_n[i]);
+    }
+  }
+}

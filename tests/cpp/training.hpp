@@ -1,0 +1,90 @@
+// One layer with all the arrays of a training step, each of exactly the promised size.
+#pragma once
+
+#include <cmath>
+
+#include "fastrnn/layer.h"
+#include "helpers.hpp"
+
+namespace fastrnn::testing {
+
+inline constexpr Cell all_cells[] = {Cell::rnn_tanh, Cell::rnn_relu, Cell::lstm, Cell::gru,
+                                     Cell::gru_reset_before};
+
+inline std::size_t gates_of(Cell cell) {
+  return cell == Cell::lstm ? 4 : cell == Cell::gru || cell == Cell::gru_reset_before ? 3 : 1;
+}
+
+// One layer with all the arrays of a training step.
+template <class T>
+struct Training {
+  LayerSize size;
+  std::vector<std::int64_t> lengths;
+  Timing timing;
+  std::size_t N = size.batch, S = size.steps, I = size.input_size, H = size.hidden_size,
+              R = gates_of(size.cell) * H;
+  Array<T> w_ih{R * I}, w_hh{R * H}, b_ih{R}, b_hh{R}, dw_ih{R * I}, dw_hh{R * H}, db_ih{R}, db_hh{R};
+  Array<T> x{N * S * I}, y{N * S * H}, dy{N * S * H}, dx{N * S * I};
+  Array<T> h0{N * H}, c0{N * H}, h_n{N * H}, c_n{N * H}, dh_n{N * H}, dc_n{N * H}, dh0{N * H}, dc0{N * H};
+  Array<T> forward_panels{panel_size<T>(Pass::forward, size)},
+      backward_panels{panel_size<T>(Pass::backward, size)};
+  Array<char> tape{tape_bytes<T>(size, timing.lengths)},
+      forward_space{forward_workspace_bytes<T>(size, true)},
+      inference_space{forward_workspace_bytes<T>(size, false)},
+      backward_space{backward_workspace_bytes<T>(size)};
+
+  Training(LayerSize layer, std::vector<std::int64_t> valid, bool reverse, int threads)
+      : size(layer),
+        lengths(std::move(valid)),
+        timing{lengths.empty() ? nullptr : lengths.data(), reverse, threads} {
+    unsigned seed = 1;
+    for (Array<T>* a : {&w_ih, &w_hh, &b_ih, &b_hh, &x, &dy, &h0, &c0, &dh_n, &dc_n}) a->randomize(seed++);
+    const T scale = T(1) / std::sqrt(T(H));  // long sequences neither explode nor overflow
+    for (std::size_t i = 0; i < w_hh.size(); ++i) w_hh[i] *= scale;
+    const Weights<const T> weights{w_ih.data(), w_hh.data(), b_ih.data(), b_hh.data()};
+    pack_panels<T>(Pass::forward, size, weights, forward_panels.data());
+    pack_panels<T>(Pass::backward, size, weights, backward_panels.data());
+  }
+
+  bool has_c() const { return size.cell == Cell::lstm; }
+  std::ptrdiff_t h_stride() const { return size.hidden_size; }
+  template <class U>
+  Sequence<U> sequence(U* data, std::size_t features) const {
+    return {data, std::ptrdiff_t(S * features), std::ptrdiff_t(features)};
+  }
+
+  void infer() { run_forward(nullptr, inference_space.data()); }
+  void train() {
+    run_forward(tape.data(), forward_space.data());
+    backward<T>({size,
+                 timing,
+                 backward_panels.data(),
+                 tape.data(),
+                 sequence<const T>(dy.data(), H),
+                 {dh_n.data(), h_stride()},
+                 {has_c() ? dc_n.data() : nullptr, h_stride()},
+                 sequence<T>(dx.data(), I),
+                 false,
+                 {dh0.data(), h_stride()},
+                 {has_c() ? dc0.data() : nullptr, h_stride()},
+                 {dw_ih.data(), dw_hh.data(), db_ih.data(), db_hh.data()},
+                 backward_space.data()});
+  }
+
+ private:
+  void run_forward(void* kept, void* space) {
+    forward<T>({size,
+                timing,
+                forward_panels.data(),
+                sequence<const T>(x.data(), I),
+                {h0.data(), h_stride()},
+                {has_c() ? c0.data() : nullptr, h_stride()},
+                sequence<T>(y.data(), H),
+                {h_n.data(), h_stride()},
+                {has_c() ? c_n.data() : nullptr, h_stride()},
+                kept,
+                space});
+  }
+};
+
+}  // namespace fastrnn::testing
