@@ -47,7 +47,11 @@ def prepare(problem: Problem) -> Program:
     inputs = onnx_inputs(problem)
     for name, array in inputs.items():
         request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
+    # `run` refers to the arrays, which the tensors do not keep alive.
     parts = state_names(problem)
+    carried = [(f"final_{part}", f"initial_{part}") for part in parts]
+    if not problem.point.carries_state:
+        carried = []
 
     def outputs() -> dict[str, Any]:
         names = ("y", *(f"final_{part}" for part in parts))
@@ -55,16 +59,12 @@ def prepare(problem: Problem) -> Program:
 
     def run() -> Any:
         request.infer()
-        return outputs()
-
-    def step() -> Any:
-        request.infer()
-        result = outputs()
-        for part in parts:
-            np.copyto(inputs[f"initial_{part}"], result[f"final_{part}"])
-        return result
+        computed = outputs()
+        for source, target in carried:
+            np.copyto(inputs[target], computed[source])
+        return computed
 
     def result(arrays: Any) -> Arrays:
         return onnx_arrays(problem, {name: array.copy() for name, array in arrays.items()})
 
-    return Program(step if problem.point.carries_state else run, result)
+    return Program(run, result)
