@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from bench.cases import CASES
 from bench.peers.points import CELLS
 from bench.peers.results import Measurement, Results
 
 MARKERS = dict(zip(CELLS, ("o", "s", "^"), strict=True))
-NAMES = [case.name for case in CASES]
 
 
 def plot_ratios(results: Results, directory: Path) -> list[Path]:
@@ -30,13 +30,17 @@ def plot_ratios(results: Results, directory: Path) -> list[Path]:
             panels.setdefault(f"{point.mode}, {point.layout}", []).append(measurement)
     paths = []
     for (dtype, threads), panels in pictures.items():
-        figure = Figure(figsize=(1 + 3.2 * len(panels), 4.5), layout="constrained")
-        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        measured = {m.point.case.name for members in panels.values() for m in members}
+        names = [case.name for case in CASES if case.name in measured]
+        figure = Figure(
+            figsize=(1 + 3.2 * len(panels), 1.5 + 0.3 * len(names)), layout="constrained"
+        )
+        axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for axis, (title, members) in zip(axes, panels.items(), strict=True):
-            _draw(axis, members)
+            _draw(axis, members, names)
             axis.set_title(title, fontsize="medium")
-        axes[0].set_yticks(range(len(NAMES)), NAMES)
-        axes[0].set_ylim(len(NAMES) - 0.5, -0.5)  # the smallest on top
+        axes[0].set_yticks(range(len(names)), names)
+        axes[0].set_ylim(len(names) - 0.5, -0.5)  # the smallest on top
         axes[-1].legend(loc="best", fontsize="small")
         plural = "" if threads == 1 else "s"
         figure.supxlabel("time of the best peer / time of fastrnn", fontsize="medium")
@@ -47,20 +51,18 @@ def plot_ratios(results: Results, directory: Path) -> list[Path]:
     return paths
 
 
-def _draw(axis: object, members: list[Measurement]) -> None:
-    from matplotlib.axes import Axes
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+def _draw(axis: Any, members: list[Measurement], names: list[str]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
 
-    assert isinstance(axis, Axes)
     axis.axvline(1, color="0.4", linewidth=1)
     for place, cell in enumerate(CELLS):
         chosen = [member for member in members if member.point.cell == cell]
         # Beside each other within a row, so that equal ratios stay visible.
-        rows = [NAMES.index(member.point.case.name) + 0.2 * (place - 1) for member in chosen]
+        rows = [names.index(member.point.case.name) + 0.2 * (place - 1) for member in chosen]
         ratios = [member.best_ratio for member in chosen]
         axis.plot(ratios, rows, MARKERS[cell], markersize=5, label=cell.upper())
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
-    axis.xaxis.set_major_formatter(ScalarFormatter())
+    axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.grid(axis="x", color="0.9")

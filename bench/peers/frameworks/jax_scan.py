@@ -1,7 +1,8 @@
 """JAX: each cell as a lax.scan under jit, its input projection one product before the scan.
 
-`unroll` above 1 was tried: no faster at inference and slower in training (sensor: 8 ms, unrolled
-by 4 15 to 19 ms; jax 0.10 on one Zen 4 core).
+The fastest of the forms tried (jax 0.10, one Zen 4 core, float32): unrolling the scan by 4 is no
+faster at inference and half as fast in training. Weights stored transposed, or sequences with time
+first, make no difference.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bench.peers.frameworks.program import Arrays, Program
+from bench.peers.points import Point
 from bench.peers.problem import Problem
 
 Weights = dict[str, jax.Array]
@@ -36,9 +38,22 @@ def _lstm(projected: jax.Array, state: State, weights: Weights) -> State:
     return jax.nn.sigmoid(o) * jnp.tanh(c), c
 
 
+def _lstm_for_inference(projected: jax.Array, state: State, weights: Weights) -> State:
+    h, c = state
+    gates = projected + h @ weights["weight_hh_l0"].T
+    g = jnp.tanh(jnp.split(gates, 4, axis=-1)[2])
+    # Of all four, one too many: XLA makes longer vectors of it. Sensor: 2.3 ms instead of 4.2; in
+    # training it costs a tenth.
+    i, f, _, o = jnp.split(jax.nn.sigmoid(gates), 4, axis=-1)
+    c = f * c + i * g
+    return o * jnp.tanh(c), c
+
+
 def _gru(projected: jax.Array, state: State, weights: Weights) -> State:
     (h,) = state
-    hidden = h @ weights["weight_hh_l0"].T + weights["bias_hh_l0"]
+    # Without the barrier XLA merges product and bias into a slow loop where there is one row:
+    # seq1_h64 460 microseconds instead of 190.
+    hidden = jax.lax.optimization_barrier(h @ weights["weight_hh_l0"].T) + weights["bias_hh_l0"]
     input_r, input_z, input_n = jnp.split(projected, 3, axis=-1)
     hidden_r, hidden_z, hidden_n = jnp.split(hidden, 3, axis=-1)
     r, z = jax.nn.sigmoid(input_r + hidden_r), jax.nn.sigmoid(input_z + hidden_z)
@@ -51,16 +66,20 @@ def _rnn(projected: jax.Array, state: State, weights: Weights) -> State:
     return (jnp.tanh(projected + h @ weights["weight_hh_l0"].T),)
 
 
-CELLS: dict[str, Callable[..., State]] = {"lstm": _lstm, "gru": _gru, "rnn": _rnn}
+Cell = Callable[[jax.Array, State, Weights], State]
+CELLS: dict[str, dict[str, Cell]] = {
+    "inference": {"lstm": _lstm_for_inference, "gru": _gru, "rnn": _rnn},
+    "training": {"lstm": _lstm, "gru": _gru, "rnn": _rnn},
+}
 
 
 def _layer(
-    cell: str, weights: Weights, x: jax.Array, state: State, lengths: jax.Array | None
+    point: Point, weights: Weights, x: jax.Array, state: State, lengths: jax.Array | None
 ) -> tuple[jax.Array, State]:
     """Return y (N, T, H) and the final state; both stand still behind a row's length."""
-    advance = CELLS[cell]
+    advance = CELLS[point.mode][point.cell]
     bias = weights["bias_ih_l0"]
-    if cell != "gru":  # whose reset gate acts on the recurrent bias
+    if point.cell != "gru":  # whose reset gate acts on the recurrent bias
         bias = bias + weights["bias_hh_l0"]
     projected = x.swapaxes(0, 1) @ weights["weight_ih_l0"].T + bias
 
@@ -72,6 +91,7 @@ def _layer(
             new = tuple(jnp.where(valid, a, b) for a, b in zip(new, state, strict=True))
         return new, new[0]
 
+    # (T, N, G*H) beside 0..T-1
     steps = jnp.arange(x.shape[1], dtype=jnp.int32)
     final, y = jax.lax.scan(step, state, (steps, projected))
     return y.swapaxes(0, 1), final
@@ -89,12 +109,12 @@ def prepare(problem: Problem) -> Program:
 
     @jax.jit
     def forward(weights: Weights, x: jax.Array, state: State) -> Any:
-        return _layer(point.cell, weights, x, state, lengths)
+        return _layer(point, weights, x, state, lengths)
 
     @jax.jit
     def forward_and_backward(weights: Weights, x: jax.Array, dy: jax.Array) -> Any:
         def outputs(weights: Weights, x: jax.Array) -> Any:
-            return _layer(point.cell, weights, x, initial, lengths)
+            return _layer(point, weights, x, initial, lengths)
 
         y, pull_back, state = jax.vjp(outputs, weights, x, has_aux=True)
         return y, state, pull_back(dy)
