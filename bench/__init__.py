@@ -1,0 +1,1 @@
+"""Benchmarks: programs that measure, run from the repository root. Nothing here is installed."""
