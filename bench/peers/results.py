@@ -27,6 +27,7 @@ class Measurement:
     errors: dict[str, float] = field(default_factory=dict)  # largest, relative to fastrnn
     unsupported: dict[str, str] = field(default_factory=dict)  # why a framework has no such thing
     failures: dict[str, str] = field(default_factory=dict)  # why one that should was not timed
+    load: float = 0.0  # the machine's load average afterwards; our own part is at most the threads
 
     @property
     def own(self) -> str:
@@ -69,7 +70,7 @@ class Measurement:
     def from_json(cls, values: dict[str, Any]) -> Measurement:
         """Return the measurement that `to_json` wrote."""
         point = Point(**values["point"] | {"case": Case(**values["point"]["case"])})
-        names = ("operations", "seconds", "errors", "unsupported", "failures")
+        names = ("operations", "seconds", "errors", "unsupported", "failures", "load")
         return cls(point, *(values[name] for name in names))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.peers.frameworks import MODULES
+from bench.peers.frameworks import MODULES, OWN
 from bench.peers.points import Point
 from bench.peers.results import Measurement, Results
 from bench.peers.summary import summarize
@@ -12,23 +12,27 @@ from bench.peers.summary import summarize
 RATIO = "best peer / fastrnn"
 
 
-def markdown_table(header: list[str], rows: Iterable[list[str]]) -> str:
-    """Return a table; all columns but the first two are figures."""
-    rule = ["---"] * 2 + ["---:"] * (len(header) - 2)
+def markdown_table(header: list[str], rows: Iterable[list[str]], figures: list[str]) -> str:
+    """Return a table with the columns of figures set to the right."""
+    rule = ["---:" if name in figures else "---" for name in header]
     return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))
 
 
 def render(results: Results) -> str:
     """Return the report: machine and versions, summary, a table per group, what is missing."""
     machine, runs = results.machine, results.runs
+    # The stream is of the same package as the layer.
+    versions = {name: version for name, version in results.versions.items() if name != OWN[1]}
     parts = [
         "# fastrnn and its peers",
         f"{machine['processor']}, {machine['processors']} processors, {machine['system']}, "
         f"Python {machine['python']}. "
-        + ", ".join(f"{name} {version}" for name, version in results.versions.items())
+        + ", ".join(f"{name} {version}" for name, version in versions.items())
         + f". {', '.join(run['date'] for run in runs)}.",
         "Medians over rounds; in each round all frameworks take turns. Ratios are times, the best "
         "peer's by fastrnn's (above 1: fastrnn is faster), medians of the ratios within a round.",
+        f"Load average of the machine: up to {max((m.load for m in results), default=0.0):.1f}; "
+        "above the number of threads, others were at work, and what spins while it waits is slow.",
         _summary_table(results),
     ]
     groups: dict[str, list[Measurement]] = {}
@@ -64,7 +68,7 @@ def _summary_table(results: Results) -> str:
         ]
         for row in summarize(results)
     ]  # fmt: skip
-    return markdown_table(header, rows)
+    return markdown_table(header, rows, ["threads", "points", "geometric mean", "minimum"])
 
 
 def _group_table(members: list[Measurement]) -> str:
@@ -78,7 +82,8 @@ def _group_table(members: list[Measurement]) -> str:
         ratio = member.best_ratio
         row.append("-" if ratio is None else f"{ratio:.2f} ({member.best_peer})")
         rows.append(row)
-    return markdown_table(["size (N, T, I, H)", "cell", *columns, RATIO], rows)
+    figures = [*columns, RATIO]
+    return markdown_table(["size (N, T, I, H)", "cell", *figures], rows, figures)
 
 
 def _figure(measurement: Measurement, framework: str) -> str:

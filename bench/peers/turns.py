@@ -101,6 +101,7 @@ class Team:
                     measurement.seconds.setdefault(member.framework, []).append(sample)
         for member in ready:
             member.ask("release")
+        measurement.load = os.getloadavg()[0]
         return measurement
 
     def _prepare(self, point: Point, measurement: Measurement) -> list[Process]:

@@ -22,7 +22,8 @@ from bench.peers.problem import make_problem
 
 #: Calls before results are compared; more than one shows whether a stream carries its state.
 CHECK_CALLS = 3
-WARM_UP_SECONDS = 2e-3  # for caches and clocks, and threads that slept; longer calls need none
+WARM_UP_SECONDS = 2e-3  # for caches and clocks, and threads that slept
+LONG_CALL_SECONDS = 0.05  # from here on a call needs no warm-up
 BATCH_SECONDS = 5e-4  # calls timed together, so that reading the clock costs below 1 in 1000
 QUIET_SECONDS = 0.02  # at least this long between turns
 #: ONNX Runtime's threads spin for 50 ms after a call (measured); nobody may spin in other's turns.
@@ -42,22 +43,22 @@ def settle() -> None:
 def time_calls(run: Callable[[], Any], seconds: float) -> float:
     """Return the seconds of one call: the median over batches that fill about `seconds`."""
     clock = time.perf_counter
-    start = clock()
-    run()
-    first = clock() - start
-    end = start + WARM_UP_SECONDS
-    while clock() < end:
+
+    def call(times: int) -> float:
         start = clock()
-        run()
-        first = clock() - start
-    calls = max(1, round(BATCH_SECONDS / first))
-    samples = []
-    end = clock() + seconds
-    while not samples or clock() + samples[-1] * calls / 2 < end:
-        start = clock()
-        for _ in range(calls):
+        for _ in range(times):
             run()
-        samples.append((clock() - start) / calls)
+        return (clock() - start) / times
+
+    start = clock()
+    sample = call(1)
+    samples = [sample] if sample > LONG_CALL_SECONDS else []
+    while clock() < start + WARM_UP_SECONDS:
+        sample = call(1)
+    calls = max(1, round(BATCH_SECONDS / sample))
+    end = (start if samples else clock()) + seconds
+    while not samples or clock() + samples[-1] * calls / 2 < end:
+        samples.append(call(calls))
     return statistics.median(samples)
 
 
@@ -82,7 +83,7 @@ class Server:
         program = self._module.prepare(make_problem(point))
         for _ in range(CHECK_CALLS):
             result = program.run()
-        arrays = program.arrays(result)
+        arrays: Arrays = program.arrays(result)
         self._run = program.run
         settle()
         return arrays

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import importlib.metadata
+import zlib
+from pathlib import Path
 from typing import Any
 
 import fastrnn as fr
 from bench.peers.frameworks.program import Arrays, Program
 from bench.peers.problem import Problem
+from fastrnn._isa import kernels
 
 
 def version() -> str:
-    """Return the installed version, or where it is imported from."""
+    """Return the installed version, and the instruction set and checksum of the kernels in use.
+
+    The checksum keeps `--resume` from mixing the times of two builds.
+    """
     try:
-        return importlib.metadata.version("fastrnn")
+        number = importlib.metadata.version("fastrnn")
     except importlib.metadata.PackageNotFoundError:
-        return "source tree"
+        number = "(source tree)"
+    path = Path(str(kernels.__file__))
+    instruction_set = kernels.__name__.rpartition("._")[2]
+    return f"{number} {instruction_set} {zlib.crc32(path.read_bytes()):08x}"
 
 
 def set_num_threads(count: int) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 
 from bench.peers.problem import Array, Problem
 
 #: ONNX's operator, its attributes, and where each of its gates is among ours (i o f c; z r h).
-OPERATORS = {
+OPERATORS: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "lstm": ("LSTM", {}, (0, 3, 1, 2)),
     "gru": ("GRU", {"linear_before_reset": 1}, (1, 0, 2)),
     "rnn": ("RNN", {}, (0,)),
@@ -80,7 +82,7 @@ def onnx_model(problem: Problem) -> bytes:
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)])
     model.ir_version = IR_VERSION
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def onnx_arrays(problem: Problem, outputs: dict[str, Array]) -> dict[str, Array]:
