@@ -33,7 +33,7 @@ TEST_CASE("the count sees an allocation") {
 }
 
 TEST_CASE_TEMPLATE("steady training and inference allocate nothing", T, float, double) {
-  const std::int64_t sizes[][4] = {{40, 60, 30, 140}, {1, 300, 30, 260}};
+  const std::int64_t sizes[][4] = {{40, 20, 30, 70}, {1, 200, 30, 140}};
   for (const Cell cell : all_cells) {
     for (const int threads : {1, 2}) {
       for (const auto& n : sizes) {

@@ -32,8 +32,8 @@ std::vector<std::int64_t> some_lengths(std::int64_t batch, std::int64_t steps) {
 }  // namespace
 
 TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on threads", T, float, double) {
-  const std::int64_t sizes[][4] = {{1, 1, 1, 1},     {5, 7, 3, 17},    {13, 4, 17, 3},  {1, 9, 2, 65},
-                                   {40, 20, 30, 70}, {1, 150, 20, 40}, {3, 90, 9, 130}, {1, 300, 40, 270}};
+  const std::int64_t sizes[][4] = {{1, 1, 1, 1},     {5, 7, 3, 17},    {13, 4, 17, 3}, {1, 9, 2, 65},
+                                   {40, 20, 30, 70}, {1, 150, 20, 40}, {3, 90, 9, 30}, {1, 200, 30, 140}};
   for (const Cell cell : all_cells) {
     for (const auto& s : sizes) {
       for (const bool reverse : {false, true}) {
@@ -53,7 +53,9 @@ TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on thre
           inference.infer();
           CHECK(same(one.y, inference.y));
           CHECK(same(one.h_n, inference.h_n));
-          for (std::size_t i = 0; i < one.dw_hh.size(); ++i) CHECK(std::isfinite(one.dw_hh[i]));
+          bool finite = true;
+          for (std::size_t i = 0; i < one.dw_hh.size(); ++i) finite = finite && std::isfinite(one.dw_hh[i]);
+          CHECK(finite);
         }
       }
     }
