@@ -42,8 +42,8 @@ struct Member {
 using Task = void (*)(void* context, Index index) noexcept;
 void run_tasks(Index count, Task task, void* context) noexcept;
 
-// The same, but all at the same time, so that tasks may wait for each other; or, where that many threads
-// cannot be had, none of them: returns whether they ran.
+// The same, but all at the same time, so that tasks may wait for each other; or, where that many threads do
+// not gather within 100 us, none of them: returns whether they ran.
 bool run_together(Index count, Task task, void* context) noexcept;
 
 // Calls f(0) ... f(count - 1), side by side where count > 1.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -38,6 +39,43 @@ TEST_CASE("several callers at once each get their work done") {
   }
   for (auto& caller : callers) caller.join();
   CHECK(wrong == 0);
+}
+
+TEST_CASE("members of a team meet at every barrier, or one works alone") {
+  for (const Index count : {1, 2, 3}) {
+    for (int repeat = 0; repeat < 200; ++repeat) {
+      if (repeat % 20 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));  // workers fall asleep
+      std::atomic<Index> members{0}, arrived{0}, early{0};
+      run_team(count, [&](const Member& member) {
+        ++members;
+        for (Index round = 1; round <= 20; ++round) {
+          ++arrived;
+          member.wait();
+          early += arrived < round * member.count;
+          member.wait();
+        }
+      });
+      CHECK((members == count || members == 1));
+      CHECK(arrived == 20 * members);
+      CHECK(early == 0);
+    }
+  }
+}
+
+TEST_CASE("several callers of teams at once each get their work done") {
+  std::atomic<Index> done{0};
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.emplace_back([&] {
+      for (int repeat = 0; repeat < 100; ++repeat)
+        run_team(2, [&](const Member& member) {
+          member.wait();
+          done += member.index == 0;
+        });
+    });
+  }
+  for (auto& caller : callers) caller.join();
+  CHECK(done == 400);
 }
 
 TEST_CASE("a forked child has a pool of its own") {
