@@ -97,16 +97,13 @@ struct Backward {
     const Slot first = schedule.slot(steps.begin), last = schedule.slot(steps.end - 1);
     const Index rows = last.offset + schedule.slot_rows(steps.end - 1);
 
-    const Index row_parts = std::min(threads, schedule.batch());
-    const Index column_groups = lane_blocks<T>(size.hidden_size) / group_blocks;
-    const double step_work = row_cost<Cell>(size) * static_cast<double>(schedule.batch());
-    if (choose_split(threads, schedule.batch(), column_groups, step_work) == Split::units) {
+    if (split_of<Cell, T>(a.size, threads) == Split::units) {
       run_team(threads,
                [&](const Member& member) { run_steps(a, memory, d, steps, {0, schedule.batch()}, member); });
     } else {
-      parallel_for(row_parts, [&](Index part) {
-        run_steps(a, memory, d, steps, schedule.part(row_parts, part), Member{});
-      });
+      const Index parts = std::min(threads, schedule.batch());
+      parallel_for(parts,
+                   [&](Index part) { run_steps(a, memory, d, steps, schedule.part(parts, part), Member{}); });
     }
 
     const Blocked<const T> x = constant(memory.storage.x_at(first)), h = constant(memory.storage.h_at(first)),

@@ -173,17 +173,15 @@ template <class T>
 FASTRNN_INLINE Lanes<T> negative_absolute(Lanes<T> a) {
   return Eigen::internal::por(a.packet, Lanes<T>(T(-0.0)).packet);
 }
-// max(a, bound), keeping NaN.
+// max(a, bound) and min(a, bound), keeping NaN: Eigen returns its first operand where one is NaN (x86) or NaN
+// (NEON).
 template <class T>
 FASTRNN_INLINE Lanes<T> at_least(Lanes<T> a, T bound) {
-  const Lanes<T> limit(bound);
-  return Eigen::internal::pselect(Eigen::internal::pcmp_lt(a.packet, limit.packet), limit.packet, a.packet);
+  return Eigen::internal::pmax(a.packet, Lanes<T>(bound).packet);
 }
-// min(a, bound), keeping NaN.
 template <class T>
 FASTRNN_INLINE Lanes<T> at_most(Lanes<T> a, T bound) {
-  const Lanes<T> limit(bound);
-  return Eigen::internal::pselect(Eigen::internal::pcmp_lt(limit.packet, a.packet), limit.packet, a.packet);
+  return Eigen::internal::pmin(a.packet, Lanes<T>(bound).packet);
 }
 // `yes` where a > 0, else 0.
 template <class T>
@@ -212,48 +210,6 @@ FASTRNN_INLINE Lanes<T> scale_by_power_of_two(Lanes<T> a, Lanes<T> sum) {
   constexpr int mantissa_bits = std::numeric_limits<T>::digits - 1;
   return Packet(Bits(a.packet) + (Bits(sum.packet) << mantissa_bits));
 }
-
-// The x86 instructions return their second operand where one is NaN.
-#if defined(__AVX512F__)
-FASTRNN_INLINE Lanes<float> at_least(Lanes<float> a, float bound) {
-  return _mm512_max_ps(_mm512_set1_ps(bound), a.packet);
-}
-FASTRNN_INLINE Lanes<double> at_least(Lanes<double> a, double bound) {
-  return _mm512_max_pd(_mm512_set1_pd(bound), a.packet);
-}
-FASTRNN_INLINE Lanes<float> at_most(Lanes<float> a, float bound) {
-  return _mm512_min_ps(_mm512_set1_ps(bound), a.packet);
-}
-FASTRNN_INLINE Lanes<double> at_most(Lanes<double> a, double bound) {
-  return _mm512_min_pd(_mm512_set1_pd(bound), a.packet);
-}
-#elif defined(__AVX__)
-FASTRNN_INLINE Lanes<float> at_least(Lanes<float> a, float bound) {
-  return _mm256_max_ps(_mm256_set1_ps(bound), a.packet);
-}
-FASTRNN_INLINE Lanes<double> at_least(Lanes<double> a, double bound) {
-  return _mm256_max_pd(_mm256_set1_pd(bound), a.packet);
-}
-FASTRNN_INLINE Lanes<float> at_most(Lanes<float> a, float bound) {
-  return _mm256_min_ps(_mm256_set1_ps(bound), a.packet);
-}
-FASTRNN_INLINE Lanes<double> at_most(Lanes<double> a, double bound) {
-  return _mm256_min_pd(_mm256_set1_pd(bound), a.packet);
-}
-#elif defined(__SSE2__)
-FASTRNN_INLINE Lanes<float> at_least(Lanes<float> a, float bound) {
-  return _mm_max_ps(_mm_set1_ps(bound), a.packet);
-}
-FASTRNN_INLINE Lanes<double> at_least(Lanes<double> a, double bound) {
-  return _mm_max_pd(_mm_set1_pd(bound), a.packet);
-}
-FASTRNN_INLINE Lanes<float> at_most(Lanes<float> a, float bound) {
-  return _mm_min_ps(_mm_set1_ps(bound), a.packet);
-}
-FASTRNN_INLINE Lanes<double> at_most(Lanes<double> a, double bound) {
-  return _mm_min_pd(_mm_set1_pd(bound), a.packet);
-}
-#endif
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
 // Eigen 3.4 turns AVX-512 masks into full registers and back: these say it in one instruction each.

@@ -34,34 +34,46 @@ struct LayerDimensions {
   Index of(Source source) const { return source == Source::input ? input_size : hidden_size; }
 };
 
+// Unit blocks of the largest group of a section's forward panel.
+constexpr Index largest_group(const Section& section) { return section.blocks == 1 ? group_blocks : 1; }
+
 // Calls visit(first unit block, unit blocks) for each group of a section's forward panel.
 template <class T, class Visit>
 FASTRNN_INLINE void for_each_group(const Section& section, Index hidden_size, Visit&& visit) {
-  for_each_part({0, lane_blocks<T>(hidden_size)}, section.blocks == 1 ? group_blocks : 1, visit);
+  for_each_part({0, lane_blocks<T>(hidden_size)}, largest_group(section), visit);
 }
 
-// The same for the groups that fall to one member of a team.
+// Of `blocks` blocks in groups of at most `largest`, those that fall to one member of a team: whole groups.
+inline Range own_blocks(Index blocks, Index largest, const Member& member) {
+  const Range own = member.share({0, (blocks + largest - 1) / largest});
+  Range result{0, 0};
+  Index group = 0;
+  for_each_part({0, blocks}, largest, [&](Index first, Index count) {
+    if (group == own.begin) result = {first, first};
+    if (group >= own.begin && group < own.end) result.end = first + count;
+    ++group;
+  });
+  return result;
+}
+// The same for units by the groups of a section's forward panel, and for columns by those of a backward
+// panel.
+template <class T>
+Range own_units(const Section& section, Index hidden_size, const Member& member) {
+  return own_blocks(lane_blocks<T>(hidden_size), largest_group(section), member);
+}
+template <class T>
+Range own_columns(Index columns, const Member& member) {
+  return own_blocks(lane_blocks<T>(columns), group_blocks, member);
+}
+
+// As for_each_group, for the member's units.
 template <class T, class Visit>
 FASTRNN_INLINE void for_each_own_group(const Section& section, Index hidden_size, const Member& member,
                                        Visit&& visit) {
-  const Index tallest = section.blocks == 1 ? group_blocks : 1;
-  const Range own = member.share({0, (lane_blocks<T>(hidden_size) + tallest - 1) / tallest});
-  Index group = 0;
+  const Range own = own_units<T>(section, hidden_size, member);
   for_each_group<T>(section, hidden_size, [&](Index first, Index count) {
-    if (group >= own.begin && group < own.end) visit(first, count);
-    ++group;
+    if (first >= own.begin && first < own.end) visit(first, count);
   });
-}
-
-// The unit blocks of those groups.
-template <class T>
-Range own_units(const Section& section, Index hidden_size, const Member& member) {
-  Range units{0, 0};
-  for_each_own_group<T>(section, hidden_size, member, [&](Index first, Index count) {
-    if (units.begin == units.end) units.begin = first;
-    units.end = first + count;
-  });
-  return units;
 }
 
 // Where the parts of a panel lie, in elements.

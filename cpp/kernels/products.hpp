@@ -18,21 +18,6 @@ FASTRNN_INLINE Product<T> forward_product(Blocked<const T> source, Index row, In
           lane_width<T>,     features,          panel, panel_step};
 }
 
-// The column blocks of a backward panel that fall to one member of a team: whole groups.
-template <class T>
-Range own_columns(Index columns, const Member& member) {
-  const Index blocks = lane_blocks<T>(columns), groups = (blocks + group_blocks - 1) / group_blocks;
-  const Range own = member.share({0, groups});
-  Range result{0, 0};
-  Index group = 0;
-  for_each_part({0, blocks}, group_blocks, [&](Index first, Index count) {
-    if (group == own.begin) result = {first, first};
-    if (group >= own.begin && group < own.end) result.end = first + count;
-    ++group;
-  });
-  return result;
-}
-
 // Only for the target's blocks that `columns` holds: whole groups.
 template <class Cell, class T>
 void multiply_backward(const PanelLayout<Cell, T>& layout, int index, const T* panels, Blocked<const T> gates,

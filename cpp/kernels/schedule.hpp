@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <numeric>
 
 #include "arena.hpp"
 #include "blocked.hpp"
@@ -77,13 +78,16 @@ class Schedule {
   Index chunk_count() const { return chunk_count_; }
   const Chunk& chunk(Index i) const { return chunks_[i]; }
 
+  // The rows of all steps together.
+  static Index sum_of_lengths(Index batch, Index steps, const std::int64_t* lengths) {
+    return lengths ? std::accumulate(lengths, lengths + batch, Index(0)) : batch * steps;
+  }
+
   // Rows of two alternating slots, and a bound for those of all slots (sum of lengths, one more per running
   // row, and one per chunk to make its stride odd; two neighbouring chunks hold more than chunk_rows).
   static constexpr Index alternating_stride(Index batch) { return odd(2 * batch); }
   static Index kept_rows(Index batch, Index steps, const std::int64_t* lengths) {
-    Index sum = 0;
-    for (Index n = 0; n < batch; ++n) sum += lengths ? lengths[n] : steps;
-    const Index rows = sum + batch;
+    const Index rows = sum_of_lengths(batch, steps, lengths) + batch;
     return rows + std::min(steps + 1, 2 * rows / chunk_rows + 1);
   }
 

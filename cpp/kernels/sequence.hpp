@@ -82,6 +82,13 @@ double row_cost(LayerDimensions size) {
   return cost * static_cast<double>(size.hidden_size);
 }
 
+// How `threads` threads share a step, forward or backward.
+template <class Cell, class T>
+Split split_of(const LayerSize& size, Index threads) {
+  return choose_split(threads, size.batch, lane_blocks<T>(size.hidden_size) / group_blocks,
+                      row_cost<Cell>({size.input_size, size.hidden_size}) * static_cast<double>(size.batch));
+}
+
 template <class Cell, class T>
 struct Forward {
   // Everything cut out of the workspace and the tape.
@@ -94,26 +101,25 @@ struct Forward {
     T* reset_hidden;
 
     Memory(const LayerSize& size, const Timing& timing, void* workspace, void* tape, bool with_tape,
-           Index tape_rows)
+           bool hoist, Index tape_rows)
         : keep(with_tape),
-          hoisted(hoists_input(size.batch, size.input_size)),
+          hoisted(hoist),
           arena(workspace),
           tape_arena(tape),
-          schedule(arena, size.batch, size.steps, timing.lengths, timing.reverse,
-                   keep      ? chunk_rows
-                   : hoisted ? hoisted_rows
-                             : 0),
+          schedule(arena, size.batch, size.steps, timing.lengths, timing.reverse, rows_per_chunk()),
           storage(keep ? tape_arena : arena, {size.input_size, size.hidden_size},
                   keep ? tape_rows : Schedule::alternating_stride(size.batch),
-                  keep      ? tape_rows
-                  : hoisted ? odd(hoisted_rows + size.batch)
-                            : Schedule::alternating_stride(size.batch),
-                  keep                              ? tape_rows
-                  : hoisted                         ? odd(hoisted_rows + size.batch)
-                  : Step<Cell, T>::steps_need_gates ? Schedule::alternating_stride(size.batch)
-                                                    : 0),
+                  sum_rows(size.batch, tape_rows), needs_gates() ? sum_rows(size.batch, tape_rows) : 0),
           reset_hidden(
               arena.take<T>(reset_hidden_size<Cell, T>({size.input_size, size.hidden_size}, size.batch))) {}
+
+    Index rows_per_chunk() const { return keep ? chunk_rows : hoisted ? hoisted_rows : 0; }
+    bool needs_gates() const { return keep || hoisted || Step<Cell, T>::steps_need_gates; }
+    // Rows that x has room for, and the sums that wait for the hidden state's.
+    Index sum_rows(Index batch, Index tape_rows) const {
+      if (keep) return tape_rows;
+      return hoisted ? odd(hoisted_rows + batch) : Schedule::alternating_stride(batch);
+    }
 
     StepViews<T> step(Index step) const {
       const Blocked<T> reset = plain_view(reset_hidden, schedule.batch());
@@ -132,21 +138,22 @@ struct Forward {
   }
 
   static std::size_t workspace_bytes(const LayerSize& size, bool keep) {
-    return Memory(size, {}, nullptr, nullptr, keep, 0).arena.used();
+    // Without hoisting, which few rows on several threads go without, it takes less.
+    return Memory(size, {}, nullptr, nullptr, keep, hoists_input(size.batch, size.input_size), 0)
+        .arena.used();
   }
 
   // row_steps: the sum of the lengths.
   static Plan plan_of(const LayerSize& size, int allowed, Index row_steps) {
-    constexpr Index packets = std::max<Index>(Cell::blocks, Cell::blocks == 1 ? group_blocks : 1);
-    const double row_work = row_cost<Cell>({size.input_size, size.hidden_size});
+    constexpr Index packets = Cell::blocks == 1 ? group_blocks : Cell::blocks;
     Plan plan{};
-    plan.multiply_adds = row_work * static_cast<double>(row_steps);
-    plan.threads = useful_threads(allowed, plan.multiply_adds);
-    plan.split = choose_split(plan.threads, size.batch, lane_blocks<T>(size.hidden_size) / group_blocks,
-                              row_work * static_cast<double>(size.batch));
-    plan.hoisted = hoists_input(size.batch, size.input_size);
-    if (plan.split == Split::rows)
-      plan.threads = plan.hoisted ? 1 : std::max<Index>(1, std::min<Index>(plan.threads, size.batch));
+    plan.multiply_adds = row_cost<Cell>({size.input_size, size.hidden_size}) * static_cast<double>(row_steps);
+    const Index threads = useful_threads(allowed, plan.multiply_adds);
+    plan.split = split_of<Cell, T>(size, threads);
+    plan.threads = plan.split == Split::units ? threads : std::clamp<Index>(size.batch, 1, threads);
+    // A thread that has some of the rows only takes their inputs within the step.
+    const bool all_rows = plan.split == Split::units || plan.threads == 1;
+    plan.hoisted = all_rows && hoists_input(size.batch, size.input_size);
     plan.hoisted_rows = plan.hoisted ? hoisted_rows : 0;
     plan.tile_rows = std::min<Index>(tile_rows(packets), size.batch);
     plan.tile_packets = packets;
@@ -156,11 +163,12 @@ struct Forward {
   static void run(const ForwardArguments<T>& a) {
     const LayerDimensions size{a.size.input_size, a.size.hidden_size};
     const bool keep = a.tape != nullptr;
+    const Index row_steps = Schedule::sum_of_lengths(a.size.batch, a.size.steps, a.timing.lengths);
     const Index tape_rows = keep ? Schedule::kept_rows(a.size.batch, a.size.steps, a.timing.lengths) : 0;
-    const Memory memory(a.size, a.timing, a.workspace, a.tape, keep, tape_rows);
+    const Plan plan = plan_of(a.size, a.timing.threads, row_steps);
+    const Memory memory(a.size, a.timing, a.workspace, a.tape, keep, plan.hoisted, tape_rows);
     const Schedule& schedule = memory.schedule;
-    const Plan plan = plan_of(a.size, a.timing.threads, schedule.row_steps());
-    if (plan.split == Split::units || plan.threads == 1) {
+    if (plan.split == Split::units) {
       run_team(plan.threads,
                [&](const Member& member) { run_rows(a, size, memory, {0, a.size.batch}, member); });
     } else {

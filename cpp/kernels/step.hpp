@@ -123,25 +123,25 @@ struct Step {
             result);
       });
       if (products == Products::input) return;
-      const Blocked<T> gates{sums.data - band * sums.row_stride, Cell::blocks * sums.packet_stride,
+      // As if all units and rows had their sums there: at(unit, row) of this group and band.
+      const Index unit_stride = Cell::blocks * sums.packet_stride;
+      const Blocked<T> gates{sums.data - first * unit_stride - band * sums.row_stride, unit_stride,
                              sums.row_stride};
+      const Range own_rows{band, band + count}, own{first, first + units};
       if (Cell::blocks == 1 && count < units) {  // more units than rows: units side by side
         const StepViews<T> swapped{{}, transposed(views.h_prev), {}, transposed(views.h), {}, views.gates,
                                    {}};
-        const Blocked<T> by_unit{gates.data - first * gates.block_stride, gates.row_stride,
-                                 gates.block_stride};
-        for (Index row = band; row < band + count; ++row)
-          forward_cells(swapped, row, {first, first + units}, {by_unit.at(row, 0), 0, by_unit.row_stride});
+        for (Index row = own_rows.begin; row < own_rows.end; ++row)
+          forward_cells(swapped, row, own, transposed(gates));
       } else {
-        for (Index unit = 0; unit < units; ++unit)
-          forward_cells(views, first + unit, {band, band + count}, {gates.at(unit, 0), 0, gates.row_stride});
+        for (Index unit = own.begin; unit < own.end; ++unit) forward_cells(views, unit, own_rows, gates);
       }
     });
   }
 
   static void forward_cells(const StepViews<T>& views, Index unit, Range rows, Blocked<T> gates) {
     for_each_row_group(rows, [&](auto n, Index row) FASTRNN_LAMBDA {
-      forward_cells<n>(views, unit, row, gates.at(0, row), gates.row_stride);
+      forward_cells<n>(views, unit, row, gates.at(unit, row), gates.row_stride);
     });
   }
 
