@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "_checks": set(),
     "_isa": {"_isa"},
     "plan": set(),
-    "ops": {"_checks", "_isa", "_threads", "plan"},
+    "ops": {"_checks", "_isa", "_threads", "ops", "plan"},
     "initializers": {"_checks"},
     "reference": set(),
     "protocol": {"_checks", "serialization"},  # to be unpickled, layers name who rebuilds them
@@ -44,8 +44,10 @@ MAY_IMPORT = {
         "recurrent", "safetensors_file", "standardize",
     },
     "losses": {"_checks"},
-    "optim": {"_checks"},
-    "data": {"_checks", "initializers", "ragged"},
+    "clipping": {"_checks"},
+    "optim": {"_checks", "clipping"},
+    "padding": {"_checks", "ragged"},
+    "data": {"_checks", "initializers", "padding", "ragged"},
     "datasets": {"datasets"},
     "progress": set(),
     "streaming": {

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.floating[Any]]
 
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
 
 def positive_integer(name: str, value: SupportsIndex) -> int:
     """Return `value` as an int of at least 1."""
@@ -52,7 +54,7 @@ def float_dtype(value: Any) -> np.dtype[Any]:
         dtype: np.dtype[Any] = np.dtype(value)
     except TypeError:
         raise TypeError(f"dtype: expected float32 or float64, got {value!r}") from None
-    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if dtype not in FLOATS:
         raise TypeError(f"dtype: expected float32 or float64, got {dtype}")
     return dtype
 
@@ -113,7 +115,7 @@ def of_shape(
 def any_float(name: str, value: Any) -> FloatArray:
     """Return `value` as a float32 or float64 array."""
     array = np.asarray(value)
-    if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if array.dtype not in FLOATS:
         raise TypeError(f"{name}: expected float32 or float64, got {array.dtype}")
     return array
 
@@ -159,3 +161,28 @@ def single(name: str, value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         raise ValueError(f"{name}: expected one array h, got {len(value)} values")
     return value
+
+
+def flat_vector(name: str, vector: Any) -> None:
+    """Raise unless `vector` is a contiguous float array (P,)."""
+    if not isinstance(vector, np.ndarray) or vector.dtype not in FLOATS:
+        got = vector.dtype if isinstance(vector, np.ndarray) else type(vector).__name__
+        raise TypeError(f"{name}: expected a float32 or float64 array, got {got}")
+    if vector.ndim != 1 or not vector.flags.c_contiguous:
+        got = f"shape {vector.shape}, strides {vector.strides}"
+        raise ValueError(f"{name}: expected one contiguous axis (P,), got {got}")
+
+
+def number(name: str, value: Any) -> float:
+    """Return a real number as a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
+    return float(value)
+
+
+def above_zero(name: str, value: Any) -> float:
+    """Return a number above zero as a float."""
+    result = number(name, value)
+    if not result > 0:
+        raise ValueError(f"{name}: expected more than 0, got {value}")
+    return result

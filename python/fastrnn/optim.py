@@ -17,9 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrnn import _checks
 from fastrnn._checks import FloatArray
+from fastrnn.clipping import clip_by_global_norm, clip_by_value
 
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "RMSprop",
+    "clip_by_global_norm",
+    "clip_by_value",
+]
 
 #: Each of these options is at least 0 and below its bound.
 _BOUNDS = {
@@ -77,8 +87,8 @@ class Optimizer(ABC):
         TypeError, ValueError
             If they are not so, or not like those of earlier steps. Nothing has changed then.
         """
-        _check_vector("parameters", parameters)
-        _check_vector("gradients", gradients)
+        _checks.flat_vector("parameters", parameters)
+        _checks.flat_vector("gradients", gradients)
         _check_alike("gradients", gradients, parameters, "like parameters")
         for known in (*self._state.values(), *self._scratch):
             _check_alike("parameters", parameters, known, "as before (else call reset() first)")
@@ -137,7 +147,7 @@ class Optimizer(ABC):
         rate = _below("learning_rate", np.asarray(state["learning_rate"])[()], math.inf)
         vectors = {name: np.array(state[name]) for name in wanted[2:]}
         for name, vector in vectors.items():
-            _check_vector(f"state[{name!r}]", vector)
+            _checks.flat_vector(f"state[{name!r}]", vector)
             _check_alike(f"state[{name!r}]", vector, vectors[wanted[2]], f"like {wanted[2]}")
         self.reset()
         self.steps, self.learning_rate, self._state = int(steps), rate, vectors
@@ -348,94 +358,6 @@ class RMSprop(Optimizer):
         p -= a
 
 
-def clip_by_global_norm(gradients: FloatArray, max_norm: float) -> float:
-    """Scale all gradients together so that their norm is at most `max_norm`, in place.
-
-    By ``max_norm / (norm + 1e-6)`` where the norm is above `max_norm`, as PyTorch's
-    ``clip_grad_norm_`` (Pascanu et al. 2013, algorithm 1).
-
-    Parameters
-    ----------
-    gradients : ndarray, (P,)
-        float32 or float64, contiguous. Left as they are where the norm is not finite.
-    max_norm : float
-        More than 0; infinity to measure only.
-
-    Returns
-    -------
-    float
-        The norm before, summed in float64; the same bits for any number of threads.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `gradients` are not so or `max_norm` is not above 0.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastrnn.optim import clip_by_global_norm
-    >>> g = np.array([3.0, 4.0])
-    >>> clip_by_global_norm(g, 1.0)
-    5.0
-    >>> g.round(4).tolist()
-    [0.6, 0.8]
-    """
-    _check_vector("gradients", gradients)
-    max_norm = _above_zero("max_norm", max_norm)
-    with np.errstate(all="ignore"):
-        total = _sum_of_squares(gradients, 1.0)
-        norm = math.sqrt(total)
-        if not 1e-280 < total < np.inf:  # beyond float64's range, NaN, or zero
-            norm = largest = float(np.abs(gradients).max(initial=0.0))
-            if 0 < largest < np.inf:
-                norm = largest * math.sqrt(_sum_of_squares(gradients, largest))
-    if max_norm < norm < np.inf:
-        gradients *= max_norm / (norm + 1e-6)
-    return norm
-
-
-def _sum_of_squares(vector: FloatArray, scale: float) -> float:
-    """Return the sum of (vector / scale)^2 for a vector (P,), in float64."""
-    # In blocks, since OpenBLAS splits products of more than 10,000 numbers over threads
-    total = 0.0
-    for start in range(0, vector.size, 8192):
-        block = vector[start : start + 8192].astype(np.float64, copy=False)
-        if scale != 1.0:
-            block = block / scale
-        total += float(np.dot(block, block))
-    return total
-
-
-def clip_by_value(gradients: FloatArray, max_value: float) -> None:
-    """Clip each gradient to [-max_value, max_value], in place; NaN stays.
-
-    Parameters
-    ----------
-    gradients : ndarray, (P,)
-        float32 or float64, contiguous.
-    max_value : float
-        More than 0.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `gradients` are not so or `max_value` is not above 0.
-    """
-    _check_vector("gradients", gradients)
-    max_value = _above_zero("max_value", max_value)
-    np.clip(gradients, -max_value, max_value, out=gradients)
-
-
-def _check_vector(name: str, vector: Any) -> None:
-    if not isinstance(vector, np.ndarray) or vector.dtype not in _FLOATS:
-        got = vector.dtype if isinstance(vector, np.ndarray) else type(vector).__name__
-        raise TypeError(f"{name}: expected a float32 or float64 array, got {got}")
-    if vector.ndim != 1 or not vector.flags.c_contiguous:
-        got = f"shape {vector.shape}, strides {vector.strides}"
-        raise ValueError(f"{name}: expected one contiguous axis (P,), got {got}")
-
-
 def _check_alike(name: str, vector: FloatArray, model: FloatArray, why: str) -> None:
     if vector.shape != model.shape or vector.dtype != model.dtype:
         raise ValueError(
@@ -443,21 +365,8 @@ def _check_alike(name: str, vector: FloatArray, model: FloatArray, why: str) -> 
         )
 
 
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
-    return float(value)
-
-
-def _above_zero(name: str, value: Any) -> float:
-    number = _number(name, value)
-    if not number > 0:
-        raise ValueError(f"{name}: expected more than 0, got {value}")
-    return number
-
-
 def _below(name: str, value: Any, bound: float) -> float:
-    number = _number(name, value)
+    number = _checks.number(name, value)
     if not 0 <= number < bound:
         raise ValueError(f"{name}: expected 0 <= {name} < {bound}, got {value}")
     return number

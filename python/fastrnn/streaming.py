@@ -179,13 +179,9 @@ def _leaves(layer: Layer) -> Iterator[RecurrentLayer | Linear]:
 
 
 def _stage(leaf: RecurrentLayer | Linear) -> ops.Stage:
-    named = leaf.parameters
     if isinstance(leaf, Linear):
-        return ops.linear_stage(named["weight"], named.get("bias"))
-    weights = ops.Weights(
-        named["weight_ih"], named["weight_hh"], named.get("bias_ih"), named.get("bias_hh")
-    )
-    return ops.recurrent_stage(leaf._kind, weights)
+        return ops.linear_stage(leaf.parameters["weight"], leaf.parameters.get("bias"))
+    return ops.recurrent_stage(leaf._kind, leaf._weights)
 
 
 def _structure(layer: Layer, states: Iterator[tuple[FloatArray, FloatArray | None]]) -> Any:

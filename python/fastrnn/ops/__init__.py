@@ -1,0 +1,29 @@
+"""Functions over arrays: the only caller of the compiled kernels."""
+
+from fastrnn.ops.buffers import BufferPool, aligned_empty
+from fastrnn.ops.build import build_info, explain_plan
+from fastrnn.ops.layer import Lengths, Record, backward, forward
+from fastrnn.ops.linear import linear_backward, linear_forward
+from fastrnn.ops.panels import CELLS, LayerKind, Panels, Weights
+from fastrnn.ops.stream import Stage, linear_stage, recurrent_stage, stream_stack
+
+__all__ = [
+    "CELLS",
+    "BufferPool",
+    "LayerKind",
+    "Lengths",
+    "Panels",
+    "Record",
+    "Stage",
+    "Weights",
+    "aligned_empty",
+    "backward",
+    "build_info",
+    "explain_plan",
+    "forward",
+    "linear_backward",
+    "linear_forward",
+    "linear_stage",
+    "recurrent_stage",
+    "stream_stack",
+]

@@ -1,0 +1,51 @@
+"""How the kernels were compiled, and how they will run a call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastrnn._isa import kernels
+from fastrnn._threads import get_num_threads
+from fastrnn.ops.panels import LayerKind, panel_size
+from fastrnn.plan import LayerPlan
+
+
+def build_info() -> dict[str, Any]:
+    """How the loaded kernels were compiled."""
+    return kernels.build_info()
+
+
+def explain_plan(kind: LayerKind, batch: int, steps: int, name: str) -> LayerPlan:
+    """Return how a dense forward pass will be run.
+
+    Parameters
+    ----------
+    kind : LayerKind
+    batch, steps : int
+        N and T.
+    name : str
+        The layer's place in its network.
+    """
+    size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
+    itemsize = kind.dtype.itemsize
+    plan = kernels.explain_plan(*size, get_num_threads(), itemsize)
+    build = build_info()
+    return LayerPlan(
+        name=name,
+        module=build["instruction_set"],
+        cell=kind.cell,
+        dtype=str(kind.dtype),
+        batch_size=batch,
+        steps=steps,
+        input_size=kind.input_size,
+        hidden_size=kind.hidden_size,
+        tile=(plan["tile_rows"], plan["tile_packets"] * build[f"{kind.dtype}_lanes"]),
+        split=plan["split"],
+        threads=plan["threads"],
+        hoisted=plan["hoisted"],
+        forward_panel_bytes=panel_size(kind, "forward") * itemsize,
+        backward_panel_bytes=panel_size(kind, "backward") * itemsize,
+        tape_bytes=kernels.tape_size(*size, None, itemsize),
+        workspace_bytes=kernels.workspace_size("forward", False, *size, itemsize),
+        flops=2 * plan["multiply_adds"],
+    )

@@ -1,0 +1,133 @@
+"""A layer's weights, packed for the kernels."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrnn._checks import FloatArray
+from fastrnn._isa import kernels
+from fastrnn.ops.buffers import aligned_empty
+
+#: Gates of each cell in the public weights, by name.
+CELLS = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "rnn_tanh": 1, "rnn_relu": 1}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights (or their gradients) of one layer and direction, each C-contiguous.
+
+    Attributes
+    ----------
+    weight_ih : ndarray, (G*H, I)
+    weight_hh : ndarray, (G*H, H)
+    bias_ih, bias_hh : ndarray, (G*H,), or None
+    """
+
+    weight_ih: FloatArray
+    weight_hh: FloatArray
+    bias_ih: FloatArray | None
+    bias_hh: FloatArray | None
+
+
+@dataclass(frozen=True)
+class LayerKind:
+    """What a layer's kernels depend on beside its weights."""
+
+    cell: str
+    input_size: int
+    hidden_size: int
+    reverse: bool
+    dtype: np.dtype[Any]
+
+    @property
+    def has_cell_state(self) -> bool:
+        """Whether the state is (h, c)."""
+        return self.cell == "lstm"
+
+
+def packed(
+    kind: LayerKind, pass_name: str, weights: Weights, panels: FloatArray | None = None
+) -> FloatArray:
+    """Pack a layer's weights for one pass.
+
+    Parameters
+    ----------
+    kind : LayerKind
+    pass_name : str
+        ``"forward"`` or ``"backward"``.
+    weights : Weights
+    panels : ndarray, (panel size,), or None
+        Where they go; None: new memory.
+
+    Returns
+    -------
+    ndarray, (panel size,)
+    """
+    if panels is None:
+        panels = aligned_empty(panel_size(kind, pass_name), kind.dtype)
+    kernels.pack(
+        pass_name,
+        kind.cell,
+        weights.weight_ih,
+        weights.weight_hh,
+        weights.bias_ih,
+        weights.bias_hh,
+        panels,
+    )
+    return panels
+
+
+def panel_size(kind: LayerKind, pass_name: str) -> int:
+    """Return the elements of the panels of one pass."""
+    return kernels.panel_size(
+        pass_name, kind.cell, kind.input_size, kind.hidden_size, kind.dtype.itemsize
+    )
+
+
+class Panels:
+    """Weights packed for the kernels, kept until the weights change.
+
+    Weights may be written in place at any time, so each use compares them with what was packed.
+    """
+
+    def __init__(self, kind: LayerKind) -> None:
+        self._kind = kind
+        self._lock = threading.Lock()
+        self._packed_from: NDArray[Any] | None = None
+        self._panels: dict[str, FloatArray] = {}
+        self._current: set[str] = set()
+        self.version = 0
+
+    def get(self, pass_name: str, weights: Weights, vector: FloatArray) -> tuple[FloatArray, int]:
+        """Return up-to-date panels and the version of the weights they hold.
+
+        Parameters
+        ----------
+        pass_name : str
+            ``"forward"`` or ``"backward"``.
+        weights : Weights
+            Views of `vector`.
+        vector : ndarray, (parameters,)
+            All weights of the layer, contiguous.
+        """
+        bits = vector.view(np.int32)  # compares bits: no trouble with NaN or signed zeros
+        with self._lock:
+            if self._packed_from is None or (self._packed_from != bits).any():
+                self._packed_from = bits.copy()
+                self._current.clear()
+                self.version += 1
+            if pass_name not in self._current:
+                self._panels[pass_name] = packed(
+                    self._kind, pass_name, weights, self._panels.get(pass_name)
+                )
+                self._current.add(pass_name)
+            return self._panels[pass_name], self.version
+
+    def last(self, pass_name: str) -> FloatArray:
+        """Return the panels that the last `get` returned for this pass."""
+        return self._panels[pass_name]

@@ -1,0 +1,58 @@
+"""A stack of layers that runs step by step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastrnn._checks import FloatArray
+from fastrnn._isa import kernels
+from fastrnn.ops.buffers import aligned_empty
+from fastrnn.ops.panels import LayerKind, Weights, packed
+
+#: One layer of a stream: a cell's name or "linear", input and output size, panels.
+Stage = tuple[str, int, int, FloatArray]
+
+
+def recurrent_stage(kind: LayerKind, weights: Weights) -> Stage:
+    """Pack one recurrent layer for a stream.
+
+    Parameters
+    ----------
+    kind : LayerKind
+        The layer; it runs forward in time.
+    weights : Weights
+        Its weights.
+    """
+    return kind.cell, kind.input_size, kind.hidden_size, packed(kind, "forward", weights)
+
+
+def linear_stage(weight: FloatArray, bias: FloatArray | None) -> Stage:
+    """Pack an affine layer for a stream.
+
+    Parameters
+    ----------
+    weight : ndarray, (O, I)
+    bias : ndarray, (O,), or None
+    """
+    outputs, inputs = weight.shape
+    count = kernels.linear_panel_size(inputs, outputs, weight.itemsize)
+    panels = aligned_empty(count, weight.dtype)
+    kernels.pack_linear(weight, bias, panels)
+    return "linear", inputs, outputs, panels
+
+
+def stream_stack(stages: list[Stage], batch: int) -> Any:
+    """Return the kernels' stack of layers with its state.
+
+    Parameters
+    ----------
+    stages : list of Stage
+        Each reads the outputs of the one before.
+    batch : int
+        N.
+    """
+    single = stages[0][3].dtype == np.float32
+    make = kernels.StreamFloat32 if single else kernels.StreamFloat64
+    return make(stages, batch)
