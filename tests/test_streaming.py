@@ -178,3 +178,28 @@ def test_streams_of_one_model_in_several_threads():
     for thread in threads:
         thread.join()
     assert_same_bits(np.concatenate(results), y, "y")
+
+
+def test_two_threads_in_one_stream_are_told():
+    model = fr.LSTM(256, 512, seed=0)
+    stream = fr.Stream(model, 256)  # a step takes milliseconds
+    x = np.zeros((256, 256), np.float32)
+    told, stop = [], threading.Event()
+
+    def run():
+        out = np.empty((256, 512), np.float32)
+        while not stop.is_set():
+            try:
+                stream.step(x, out=out)
+            except RuntimeError as error:
+                told.append(str(error))
+                stop.set()
+
+    pair = [threading.Thread(target=run) for _ in range(2)]
+    for thread in pair:
+        thread.start()
+    stop.wait(30)
+    stop.set()
+    for thread in pair:
+        thread.join()
+    assert set(told) == {"stream: expected one caller at a time, got two threads"}

@@ -227,4 +227,12 @@ auto with_scalar(const char* name, const py::array& array, Visit&& visit) {
                        std::string(py::str(array.dtype())));
 }
 
+// The same for a type told by its size.
+template <class Visit>
+auto with_itemsize(py::ssize_t itemsize, Visit&& visit) {
+  if (itemsize == 4) return visit(float{});
+  if (itemsize == 8) return visit(double{});
+  throw py::value_error("itemsize: expected 4 or 8, got " + std::to_string(itemsize));
+}
+
 }  // namespace fastrnn::bindings

@@ -45,13 +45,6 @@ void require_cell_state(Cell cell, const char* name, const OptionalArray& array,
     throw py::value_error(std::string(name) + ": expected an array, got None");
 }
 
-template <class Visit>
-auto with_itemsize(Size itemsize, Visit&& visit) {
-  if (itemsize == 4) return visit(float{});
-  if (itemsize == 8) return visit(double{});
-  throw py::value_error("itemsize: expected 4 or 8, got " + std::to_string(itemsize));
-}
-
 std::size_t panel_elements(const std::string& pass_name, const std::string& cell, Size input_size,
                            Size hidden_size, Size itemsize) {
   const LayerSize size = layer_size(cell, 0, 0, input_size, hidden_size);

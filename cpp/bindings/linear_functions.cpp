@@ -24,9 +24,7 @@ std::size_t workspace_size(Size rows, Size input_size, Size output_size, Size it
   if (rows < 0 || input_size < 1 || output_size < 1)
     throw py::value_error("rows, input_size, output_size: expected at least 0, 1, 1");
   const LinearSize size{rows, input_size, output_size};
-  if (itemsize == 4) return linear_workspace_bytes<float>(size);
-  if (itemsize == 8) return linear_workspace_bytes<double>(size);
-  throw py::value_error("itemsize: expected 4 or 8, got " + std::to_string(itemsize));
+  return with_itemsize(itemsize, [&](auto zero) { return linear_workspace_bytes<decltype(zero)>(size); });
 }
 
 void run_forward(const py::array& weight, const OptionalArray& bias, const py::array& x, const py::array& y,

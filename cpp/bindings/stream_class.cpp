@@ -148,9 +148,8 @@ void pack(const py::array& weight, const OptionalArray& bias, const py::array& p
 std::size_t panel_elements(Size input_size, Size output_size, Size itemsize) {
   if (input_size < 1 || output_size < 1)
     throw py::value_error("input_size, output_size: expected at least 1 each");
-  if (itemsize == 4) return linear_panel_size<float>(input_size, output_size);
-  if (itemsize == 8) return linear_panel_size<double>(input_size, output_size);
-  throw py::value_error("itemsize: expected 4 or 8, got " + std::to_string(itemsize));
+  return with_itemsize(itemsize,
+                       [&](auto zero) { return linear_panel_size<decltype(zero)>(input_size, output_size); });
 }
 
 }  // namespace
