@@ -31,7 +31,10 @@ void measure(benchmark::State& state, const Problem& problem) {
   const double seconds_per_call = seconds_since(start);
 
   Slices<T> slices((training ? 3 : 1) * forward_flops(problem.size), seconds_per_call, problem.threads);
+  if (problem.threads > 1)  // let the kernels' threads settle after the pause
+    for (const auto warm_up = Clock::now(); seconds_since(warm_up) < 0.3;) call();
   std::int64_t calls = 0;
+  slices.begin();
   for ([[maybe_unused]] auto _ : state) {
     call();
     if (++calls == slices.calls()) {

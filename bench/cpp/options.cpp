@@ -1,6 +1,5 @@
 #include "options.hpp"
 
-#include <cstdlib>
 #include <map>
 #include <sstream>
 
@@ -25,9 +24,9 @@ const std::map<std::string, Work> passes{{"inference", Work::inference}, {"train
 const std::map<std::string, std::string> dtypes{{"float32", "float32"}, {"float64", "float64"}};
 
 std::int64_t positive_number(const std::string& what, const std::string& text) {
-  char* end = nullptr;
-  const long long number = std::strtoll(text.c_str(), &end, 10);
-  if (text.empty() || *end || number < 1) throw BadArgument(what + ": expected a number >= 1, got " + text);
+  const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
+  const std::int64_t number = digits && text.size() >= 1 && text.size() <= 9 ? std::stoll(text) : 0;
+  if (number < 1) throw BadArgument(what + ": expected a number from 1 to 999999999, got " + text);
   return number;
 }
 
@@ -63,7 +62,7 @@ Size named_size(const std::string& name) {
 
 Size size_of_numbers(const std::vector<std::string>& texts) {
   if (texts.size() != 4)
-    throw BadArgument("sizes: expected four numbers N T I H, got " + texts.front() + " ...");
+    throw BadArgument("sizes: expected four numbers N T I H, got " + std::to_string(texts.size()));
   std::int64_t numbers[4];
   for (int i = 0; i < 4; ++i) numbers[i] = positive_number("sizes", texts[i]);
   return {texts[0] + "_" + texts[1] + "_" + texts[2] + "_" + texts[3], numbers[0], numbers[1], numbers[2],

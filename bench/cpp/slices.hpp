@@ -21,21 +21,25 @@ inline double median(std::vector<double> values) {
 template <class T>
 class Slices {
  public:
-  // Measures the first peak. `seconds_per_call`: about what a call takes.
+  // Measures the first peak; with several threads, the only one: after a pause the kernels' threads sleep,
+  // and a slow awakening keeps calls of few rows on one thread for a quarter of a second. `seconds_per_call`:
+  // about what a call takes.
   Slices(double flops_per_call, double seconds_per_call, int threads)
       : flops_per_call_(flops_per_call),
         calls_(std::max<std::int64_t>(1, static_cast<std::int64_t>(slice_seconds / seconds_per_call))),
         threads_(threads),
-        peak_before_(peak_gflops<T>(threads_, peak_seconds)),
-        start_(Clock::now()) {}
+        peak_before_(first_peak()) {}
+
+  // To be called right before the work.
+  void begin() { start_ = Clock::now(); }
 
   // Calls in a whole slice.
   std::int64_t calls() const { return calls_; }
 
-  // Ends a slice in which `calls` calls were made, measures the peak, and starts the next slice.
+  // Ends a slice in which `calls` calls were made, may measure the peak, and begins the next slice.
   void turn(std::int64_t calls) {
     const double elapsed = seconds_since(start_);
-    const double peak_after = peak_gflops<T>(threads_, peak_seconds);
+    const double peak_after = threads_ > 1 ? peak_before_ : peak_gflops<T>(threads_, peak_seconds);
     // A rest that is much shorter than a slice says little.
     if (2 * calls >= calls_ || (calls > 0 && rates_.empty())) {
       const double peak = (peak_before_ + peak_after) / 2;
@@ -44,7 +48,7 @@ class Slices {
       shares_.push_back(rates_.back() / peak);
     }
     peak_before_ = peak_after;
-    start_ = Clock::now();
+    begin();
   }
 
   // Medians over the slices.
@@ -54,6 +58,14 @@ class Slices {
 
  private:
   static constexpr double slice_seconds = 10e-3, peak_seconds = 2e-3;
+
+  // Of several threads the highest of ten: fresh threads sometimes share a core for a while.
+  double first_peak() const {
+    double peak = 0;
+    for (int i = 0; i < (threads_ > 1 ? 10 : 1); ++i)
+      peak = std::max(peak, peak_gflops<T>(threads_, peak_seconds));
+    return peak;
+  }
 
   double flops_per_call_;
   std::int64_t calls_;
