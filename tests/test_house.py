@@ -162,7 +162,7 @@ def test_kernels_include_downwards_only():
 def test_files_fit_the_head():
     long = [
         f"{path.relative_to(ROOT)}: {count}"
-        for folder in ("cpp", "python", "tests", "bench", "tools")
+        for folder in ("cpp", "python", "tests", "bench", "examples", "tools")
         for path in (ROOT / folder).rglob("*")
         if path.suffix in (".py", ".pyi", ".h", ".hpp", ".cpp", ".c")
         for count in [len(path.read_text(encoding="utf-8").splitlines())]

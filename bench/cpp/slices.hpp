@@ -22,8 +22,7 @@ template <class T>
 class Slices {
  public:
   // Measures the first peak; with several threads, the only one: after a pause the kernels' threads sleep,
-  // and a slow awakening keeps calls of few rows on one thread for a quarter of a second. `seconds_per_call`:
-  // about what a call takes.
+  // and calls until they are awake run on one thread. `seconds_per_call`: about what a call takes.
   Slices(double flops_per_call, double seconds_per_call, int threads)
       : flops_per_call_(flops_per_call),
         calls_(std::max<std::int64_t>(1, static_cast<std::int64_t>(slice_seconds / seconds_per_call))),

@@ -1,8 +1,8 @@
 // Two (or, nested, four) lanes side by side under the verbs of one. A cell is a few long chains of dependent
 // arithmetic, and a core's scheduler holds little more than one cell of it; side by side, chains fill each
-// other's latencies. In FMA slots per LSTM cell of one lane on Zen 4, from L1: alone 79 (AVX-512) and 127
-// (AVX2), four together 68 and 89. Named members, passed by value: GCC 12 moved arrays of lanes, and
-// references to pairs, through integer registers, at twice the time.
+// other's latencies. In FMA slots per LSTM cell of one lane on Zen 4, from L1 (bench/cpp/parts_bench): alone
+// 77 (AVX-512) and 126 (AVX2), four together 71 and 90. Named members, passed by value: GCC 12 moved arrays
+// of lanes, and references to pairs, through integer registers, at twice the time.
 #pragma once
 
 #include "activations.hpp"
