@@ -9,7 +9,8 @@ namespace fastrnn {
 
 template <class T>
 struct Stream {
-  // Where a stage keeps its numbers. States have two places that alternate.
+  // Where a stage keeps its numbers. h has two places that alternate, since all units read all of it; c has
+  // one.
   struct Place {
     T* h;  // (2, N, H), or (N, O) for the outputs of a linear stage
     T* c;
@@ -19,7 +20,7 @@ struct Stream {
     Index state;  // elements of one state
 
     Blocked<T> h_at(Index step) const { return plain_view(h + (step & 1) * state, rows); }
-    Blocked<T> c_at(Index step) const { return c ? plain_view(c + (step & 1) * state, rows) : Blocked<T>{}; }
+    Blocked<T> c_place() const { return c ? plain_view(c, rows) : Blocked<T>{}; }
   };
 
   static Place place(Arena& arena, const Stage<T>& stage, Index rows) {
@@ -32,7 +33,7 @@ struct Stream {
     with_cell(stage.cell, [&](auto cell) {
       using C = typename decltype(cell)::type;
       p.h = arena.take<T>(2 * state);
-      if (C::has_cell_state) p.c = arena.take<T>(2 * state);
+      if (C::has_cell_state) p.c = arena.take<T>(state);
       if (Step<C, T>::steps_need_gates) p.gates = arena.take<T>(state * C::blocks);
       if (has_reset_hidden<C>) p.reset_hidden = arena.take<T>(state);
     });
@@ -71,10 +72,9 @@ struct Stream {
             p.gates ? Blocked<T>{p.gates, rows.end * C::blocks * lane_width<T>, C::blocks * lane_width<T>}
                     : Blocked<T>{};
         const Blocked<T> reset = p.reset_hidden ? plain_view(p.reset_hidden, rows.end) : Blocked<T>{};
-        Step<C, T>::forward(
-            size, stage.panels,
-            {values, p.h_at(step), p.c_at(step), p.h_at(step + 1), p.c_at(step + 1), gates, reset}, rows,
-            Member{}, Products::both);
+        Step<C, T>::forward(size, stage.panels,
+                            {values, p.h_at(step), p.c_place(), p.h_at(step + 1), p.c_place(), gates, reset},
+                            rows, Member{}, Products::both);
       });
       values = p.h_at(step + 1);
     }
@@ -93,7 +93,7 @@ struct Stream {
     const Place p = find(stack, stage);
     const Index size = stack.stages[stage].output_size;
     scatter<T>(constant(p.h_at(step)), {0, p.rows}, size, {h.data, h.batch_stride});
-    if (p.c) scatter<T>(constant(p.c_at(step)), {0, p.rows}, size, {c.data, c.batch_stride});
+    if (p.c) scatter<T>(constant(p.c_place()), {0, p.rows}, size, {c.data, c.batch_stride});
   }
 
   static void write_state(const Stack<T>& stack, Index step, Index stage, const Matrix<const T>& h,
@@ -101,7 +101,7 @@ struct Stream {
     const Place p = find(stack, stage);
     const Index size = stack.stages[stage].output_size;
     gather<T>({h.data, h.batch_stride}, {0, p.rows}, size, p.h_at(step));
-    if (p.c) gather<T>({c.data, c.batch_stride}, {0, p.rows}, size, p.c_at(step));
+    if (p.c) gather<T>({c.data, c.batch_stride}, {0, p.rows}, size, p.c_place());
   }
 };
 
