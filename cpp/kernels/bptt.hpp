@@ -158,7 +158,7 @@ struct Backward {
           const Rows<const T> dy = rows_at(a.dy, schedule.time(step), schedule.order());
           gather_add(skip_features(dy, own.first_feature), running, own.features, own.blocked);
         }
-        Step<Cell, T>::backward(size, a.panels, views, d, running, member);
+        Step<Cell, T>::backward(size, a.panels, views, d, running, member, to_and_fro(step));
       }
       if (member.index > 0) continue;
       // Rows that ended with the step before lie in this slot too; they take no part in the merged products.

@@ -39,8 +39,9 @@ constexpr Index largest_group(const Section& section) { return section.blocks ==
 
 // Calls visit(first unit block, unit blocks) for each group of a section's forward panel.
 template <class T, class Visit>
-FASTRNN_INLINE void for_each_group(const Section& section, Index hidden_size, Visit&& visit) {
-  for_each_part({0, lane_blocks<T>(hidden_size)}, largest_group(section), visit);
+FASTRNN_INLINE void for_each_group(const Section& section, Index hidden_size, Visit&& visit,
+                                   Order order = Order::ascending) {
+  for_each_part({0, lane_blocks<T>(hidden_size)}, largest_group(section), visit, order);
 }
 
 // Of `blocks` blocks in groups of at most `largest`, those that fall to one member of a team: whole groups.
@@ -69,11 +70,14 @@ Range own_columns(Index columns, const Member& member) {
 // As for_each_group, for the member's units.
 template <class T, class Visit>
 FASTRNN_INLINE void for_each_own_group(const Section& section, Index hidden_size, const Member& member,
-                                       Visit&& visit) {
+                                       Visit&& visit, Order order = Order::ascending) {
   const Range own = own_units<T>(section, hidden_size, member);
-  for_each_group<T>(section, hidden_size, [&](Index first, Index count) {
-    if (first >= own.begin && first < own.end) visit(first, count);
-  });
+  for_each_group<T>(
+      section, hidden_size,
+      [&](Index first, Index count) {
+        if (first >= own.begin && first < own.end) visit(first, count);
+      },
+      order);
 }
 
 // Where the parts of a panel lie, in elements.

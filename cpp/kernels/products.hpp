@@ -21,12 +21,14 @@ FASTRNN_INLINE Product<T> forward_product(Blocked<const T> source, Index row, In
 // Only for the target's blocks that `columns` holds: whole groups.
 template <class Cell, class T>
 void multiply_backward(const PanelLayout<Cell, T>& layout, int index, const T* panels, Blocked<const T> gates,
-                       Range rows, Range columns, bool add, Blocked<T> target) {
+                       Range rows, Range columns, bool add, Blocked<T> target,
+                       Order order = Order::ascending) {
   constexpr Index width = lane_width<T>;
   const Section& section = Cell::sections[index];
   const Index block = section.blocks * width;
   for_each_part(
-      {0, lane_blocks<T>(layout.size.of(section.source))}, group_blocks, [&](Index first, Index count) {
+      {0, lane_blocks<T>(layout.size.of(section.source))}, group_blocks,
+      [&](Index first, Index count) {
         if (first < columns.begin || first >= columns.end) return;
         const T* panel = panels + layout.backward_section(index) + first * layout.backward_column(index);
         with_packets(count, [&](auto packets) {
@@ -44,7 +46,8 @@ void multiply_backward(const PanelLayout<Cell, T>& layout, int index, const T* p
             multiply_tile<TileShape<packets, packets>>(height, start, product, {}, result);
           });
         });
-      });
+      },
+      order);
 }
 
 // Adds to the gradient panel of one section the rows [0, rows) of a chunk; only groups g with g % parts ==

@@ -207,7 +207,7 @@ struct Forward {
       if (!memory.hoisted) gather(rows_at(a.x, time, order), member.share(running), size.input_size, views.x);
       member.wait();  // for x and for the others' units of h_prev
       Step<Cell, T>::forward(size, a.panels, views, running, member,
-                             memory.hoisted ? Products::hidden : Products::both);
+                             memory.hoisted ? Products::hidden : Products::both, to_and_fro(step));
       hand_out(views.h, units, running, size, rows_at(a.y, time, order));
       const Range ending = within(schedule.active(step + 1), schedule.active(step));
       hand_out(views.h, units, ending, size, rows_of(a.h_n, order));
@@ -238,7 +238,7 @@ struct Forward {
     StepViews<T> views;
     views.x = memory.storage.x_at(place);
     views.gates = memory.storage.gates_at(place);
-    Step<Cell, T>::forward(size, a.panels, views, {0, rows}, member, Products::input);
+    Step<Cell, T>::forward(size, a.panels, views, {0, rows}, member, Products::input, Order::ascending);
   }
 
   // The member's units to the caller.

@@ -26,9 +26,11 @@ struct GradientViews {
   Blocked<T> dreset_hidden;  // (N, H) scratch, where the cell needs it
 };
 
-// Rows whose sums are complete before their cells are computed: enough that the cells' chains of dependent
-// arithmetic overlap, few enough that the sums (8 kB for four packets of 64 bytes) stay in L1 beside a panel.
+// Rows whose sums are complete before their cells are computed, and packets of sums: enough that the cells'
+// chains of dependent arithmetic overlap, few enough that the sums (6 kB with 64 bytes a packet) stay in L1
+// beside a panel. Where there are fewer rows, several unit blocks fill the packets.
 inline constexpr Index band_rows = 24;
+inline constexpr Index band_packets = band_rows * group_blocks;
 
 // Calls visit(constant number of rows, first row) for groups of rows whose cells are computed side by side.
 template <class Visit>
@@ -63,80 +65,106 @@ struct Step {
 
   // The member's units; all of h_prev must be there, as must x or the sums in the place of the gates.
   static void forward(LayerDimensions size, const T* panels, const StepViews<T>& views, Range rows,
-                      const Member& member, Products products) {
+                      const Member& member, Products products, Order order) {
+    constexpr Section section = Cell::sections[0];
     const PanelLayout<Cell, T> layout{size};
-    for_each_own_group<T>(Cell::sections[0], size.hidden_size, member, [&](Index first, Index count) {
-      if constexpr (Cell::blocks == 1) {
-        with_packets(count, [&](auto packets) {
-          forward_group<TileShape<packets, packets, 0, packets>>(layout, panels, views, rows, first,
-                                                                 products);
-        });
-      } else {
-        constexpr Section input = Cell::sections[0], hidden = Cell::sections[1];
-        static_assert(input.first == 0);
-        forward_group<TileShape<Cell::blocks, input.blocks, hidden.first, hidden.blocks>>(
-            layout, panels, views, rows, first, products);
-      }
-    });
+    const Index band = std::min(rows.end - rows.begin, band_rows);
+    const Range own = own_units<T>(section, size.hidden_size, member);
+    alignas(alignment) T scratch[band_packets * width];
+    Range units{};  // those whose sums wait for their cells
+    const auto take_group = [&](Index first, Index count) {
+      const bool begins = units.begin == units.end;
+      units = begins ? Range{first, first + count}
+                     : Range{std::min(units.begin, first), std::max(units.end, first + count)};
+      const Index room_for = units.end - units.begin + largest_group(section);
+      const bool last = order == Order::ascending ? units.end == own.end : units.begin == own.begin;
+      const bool full = last || room_for * band * Cell::blocks > band_packets;
+      for_each_part(rows, band_rows, [&](Index row, Index height) {
+        const Range part{row, row + height};
+        const Blocked<T> sums = views.gates.data ? views.gates : sums_in(scratch, units, part, order);
+        multiply_group(layout, panels, views, part, first, count, products, sums);
+        if (full && products != Products::input) forward_cells(views, units, part, sums);
+      });
+      if (full) units = {};
+    };
+    for_each_own_group<T>(section, size.hidden_size, member, take_group, order);
   }
 
   // The units of the member's column blocks; ends with dh of the same units, so that the member itself goes
   // on with them.
   static void backward(LayerDimensions size, const T* panels, const StepViews<T>& views,
-                       const GradientViews<T>& d, Range rows, const Member& member) {
+                       const GradientViews<T>& d, Range rows, const Member& member, Order order) {
     const PanelLayout<Cell, T> layout{size};
     const Range own = own_columns<T>(size.hidden_size, member);
     for (Index unit = own.begin; unit < own.end; ++unit) {
       for_each_row_group(rows, [&](auto n, Index row) { backward_cells<n>(views, d, unit, row); });
     }
     member.wait();
-    multiply_backward<Cell, T>(layout, 1, panels, constant(views.gates), rows, own, true, d.dh);
+    multiply_backward<Cell, T>(layout, 1, panels, constant(views.gates), rows, own, true, d.dh, order);
   }
 
  private:
-  // All rows for the unit blocks of one tile, from block `first` on.
+  // `scratch` as the place of the gates of some rows and units, which grow in the order given.
+  static Blocked<T> sums_in(T* scratch, Range units, Range rows, Order order) {
+    constexpr Index row_stride = Cell::blocks * width;
+    const Index unit_stride = (rows.end - rows.begin) * row_stride;
+    const Blocked<T> up{scratch - units.begin * unit_stride - rows.begin * row_stride, unit_stride,
+                        row_stride};
+    if (order == Order::ascending) return up;
+    return {scratch + (units.end - 1) * unit_stride - rows.begin * row_stride, -unit_stride, row_stride};
+  }
+
+  // The sums of unit blocks [first, first + count), which share a tile.
+  static void multiply_group(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
+                             Range rows, Index first, Index count, Products products, Blocked<T> sums) {
+    if constexpr (Cell::blocks == 1) {
+      with_packets(count, [&](auto packets) {
+        multiply_group<TileShape<packets, packets, 0, packets>>(layout, panels, views, rows, first, products,
+                                                                sums);
+      });
+    } else {
+      constexpr Section input = Cell::sections[0], hidden = Cell::sections[1];
+      static_assert(input.first == 0);
+      multiply_group<TileShape<Cell::blocks, input.blocks, hidden.first, hidden.blocks>>(
+          layout, panels, views, rows, first, products, sums);
+    }
+  }
+
   template <class Shape>
-  static void forward_group(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
-                            Range rows, Index first, Products products) {
-    constexpr Index tallest = tile_rows(Shape::packets);
-    constexpr Index units = Shape::packets / Cell::blocks;
-    alignas(alignment) T scratch[band_rows * Shape::packets * width];
+  static void multiply_group(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
+                             Range rows, Index first, Products products, Blocked<T> sums) {
     const T* bias = panels + first * Cell::blocks * width;
     const T* input = panels + layout.forward_section(0) + first * layout.forward_block(0);
     const T* hidden = panels + layout.forward_section(1) + first * layout.forward_block(1);
     const Index inputs = products == Products::hidden ? 0 : layout.size.input_size;
     const Index hiddens = products == Products::input ? 0 : layout.size.hidden_size;
-    for_each_part(rows, band_rows, [&](Index band, Index count) {
-      Sums<T> sums{scratch, Shape::packets * width};
-      if (views.gates.data) {
-        sums = {views.gates.at(first, band), views.gates.row_stride,
-                Cell::blocks == 1 ? views.gates.block_stride : width};
-      }
-      for_each_part({0, count}, tallest, [&](Index row, Index height) {
-        const Sums<T> result{sums.data + row * sums.row_stride, sums.row_stride, sums.packet_stride};
-        Sums<const T> start{bias, 0};
-        if (products == Products::hidden) start = {result.data, result.row_stride, result.packet_stride};
-        multiply_tile<Shape>(
-            height, start,
-            forward_product(constant(views.x), band + row, inputs, input, Shape::first * width),
-            forward_product(constant(views.h_prev), band + row, hiddens, hidden, Shape::second * width),
-            result);
-      });
-      if (products == Products::input) return;
-      // As if all units and rows had their sums there: at(unit, row) of this group and band.
-      const Index unit_stride = Cell::blocks * sums.packet_stride;
-      const Blocked<T> gates{sums.data - first * unit_stride - band * sums.row_stride, unit_stride,
-                             sums.row_stride};
-      const Range own_rows{band, band + count}, own{first, first + units};
-      if (Cell::blocks == 1 && count < units) {  // more units than rows: units side by side
-        const StepViews<T> swapped{{}, transposed(views.h_prev), {}, transposed(views.h), {}, views.gates,
-                                   {}};
-        for (Index row = own_rows.begin; row < own_rows.end; ++row)
-          forward_cells(swapped, row, own, transposed(gates));
-      } else {
-        for (Index unit = own.begin; unit < own.end; ++unit) forward_cells(views, unit, own_rows, gates);
-      }
+    const Index packet_stride = Cell::blocks == 1 ? sums.block_stride : width;
+    for_each_part(rows, tile_rows(Shape::packets), [&](Index row, Index height) {
+      const Sums<T> result{sums.at(first, row), sums.row_stride, packet_stride};
+      Sums<const T> start{bias, 0};
+      if (products == Products::hidden) start = {result.data, result.row_stride, result.packet_stride};
+      multiply_tile<Shape>(
+          height, start, forward_product(constant(views.x), row, inputs, input, Shape::first * width),
+          forward_product(constant(views.h_prev), row, hiddens, hidden, Shape::second * width), result);
     });
+  }
+
+  // Rows side by side, or where there are few, units.
+  static void forward_cells(const StepViews<T>& views, Range units, Range rows, Blocked<T> gates) {
+    const Index row_count = rows.end - rows.begin;
+    if (row_count < 4 && row_count < units.end - units.begin) {
+      const StepViews<T> swapped{{},
+                                 transposed(views.h_prev),
+                                 transposed(views.c_prev),
+                                 transposed(views.h),
+                                 transposed(views.c),
+                                 views.gates,
+                                 {}};
+      for (Index row = rows.begin; row < rows.end; ++row)
+        forward_cells(swapped, row, units, transposed(gates));
+    } else {
+      for (Index unit = units.begin; unit < units.end; ++unit) forward_cells(views, unit, rows, gates);
+    }
   }
 
   static void forward_cells(const StepViews<T>& views, Index unit, Range rows, Blocked<T> gates) {

@@ -15,7 +15,7 @@ struct Step<GruResetBefore, T> {
   static constexpr Index r = 0, z = 1 * width, n = 2 * width;
 
   static void forward(LayerDimensions size, const T* panels, const StepViews<T>& views, Range rows,
-                      const Member& member, Products products) {
+                      const Member& member, Products products, Order) {
     const PanelLayout<Cell, T> layout{size};
     for_each_own_group<T>(Cell::sections[0], size.hidden_size, member, [&](Index unit, Index) {
       forward_gates(layout, panels, views, rows, unit, products);
@@ -29,7 +29,7 @@ struct Step<GruResetBefore, T> {
   }
 
   static void backward(LayerDimensions size, const T* panels, const StepViews<T>& views,
-                       const GradientViews<T>& d, Range rows, const Member& member) {
+                       const GradientViews<T>& d, Range rows, const Member& member, Order order) {
     const PanelLayout<Cell, T> layout{size};
     const Range own = own_columns<T>(size.hidden_size, member);
     for_each(own, rows, [&](auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
@@ -52,7 +52,7 @@ struct Step<GruResetBefore, T> {
       store_state<n_rows>(views.reset_hidden, unit, row, reset_hidden);
     });
     member.wait();
-    multiply_backward<Cell, T>(layout, 1, panels, constant(views.gates), rows, own, true, d.dh);
+    multiply_backward<Cell, T>(layout, 1, panels, constant(views.gates), rows, own, true, d.dh, order);
   }
 
  private:

@@ -74,7 +74,7 @@ struct Stream {
         const Blocked<T> reset = p.reset_hidden ? plain_view(p.reset_hidden, rows.end) : Blocked<T>{};
         Step<C, T>::forward(size, stage.panels,
                             {values, p.h_at(step), p.c_place(), p.h_at(step + 1), p.c_place(), gates, reset},
-                            rows, Member{}, Products::both);
+                            rows, Member{}, Products::both, to_and_fro(step));
       });
       values = p.h_at(step + 1);
     }

@@ -138,10 +138,16 @@ FASTRNN_INLINE void multiply_tile(Index rows, const Sums<const T>& start, const 
                                            start, first, second, result);
 }
 
+// The order in which parts are visited. Steps that go to and fro over their weights find those that they read
+// last still in the nearer cache: with one row, whose steps are bound by reading weights, 10 % of a step at
+// H = 64 and 256.
+enum class Order { ascending, descending };
+constexpr Order to_and_fro(Index step) { return step & 1 ? Order::descending : Order::ascending; }
+
 // Cuts `rows` into parts of nearly equal size, at most `tallest`, and calls visit(first row, rows of the
 // part): 32 rows become 6 6 5 5 5 5 rather than 6 6 6 6 6 2, whose last tile would wait for its loads.
 template <class Visit>
-FASTRNN_INLINE void for_each_part(Range rows, Index tallest, Visit&& visit) {
+FASTRNN_INLINE void for_each_part(Range rows, Index tallest, Visit&& visit, Order order = Order::ascending) {
   const Index total = rows.end - rows.begin;
   if (total <= 0) return;
   if (total <= tallest) {  // spares two divisions, which count where there are one or two rows
@@ -151,11 +157,9 @@ FASTRNN_INLINE void for_each_part(Range rows, Index tallest, Visit&& visit) {
   const Index tiles = (total + tallest - 1) / tallest;
   const Index height = total / tiles;
   const Index taller = total % tiles;
-  Index row = rows.begin;
-  for (Index i = 0; i < tiles; ++i) {
-    const Index count = height + (i < taller ? 1 : 0);
-    visit(row, count);
-    row += count;
+  for (Index n = 0; n < tiles; ++n) {
+    const Index i = order == Order::ascending ? n : tiles - 1 - n;
+    visit(rows.begin + i * height + std::min(i, taller), height + (i < taller ? 1 : 0));
   }
 }
 
