@@ -76,10 +76,10 @@ int main(int argc, char** argv) {
     for (const Problem& problem : read_arguments(argc, argv))
       benchmark::RegisterBenchmark(problem.name.c_str(),
                                    [problem](benchmark::State& state) {
-                                     if (problem.dtype == "float32")
-                                       measure<float>(state, problem);
-                                     else
+                                     if (problem.dtype == "float64")
                                        measure<double>(state, problem);
+                                     else
+                                       measure<float>(state, problem);
                                    })
           ->UseRealTime()
           ->Unit(benchmark::kMicrosecond);

@@ -102,9 +102,11 @@ class LayerCase {
   bool agree() {
     infer();
     const std::vector<T> inferred(y.begin(), y.end());
-    train();
     const auto finite = [](T value) { return std::isfinite(value); };
     const auto nonzero = [](T value) { return value != T(0); };
+    if (size.bfloat16)  // inference only
+      return std::any_of(y.begin(), y.end(), nonzero) && std::all_of(y.begin(), y.end(), finite);
+    train();
     return std::equal(inferred.begin(), inferred.end(), y.begin()) &&
            std::any_of(y.begin(), y.end(), nonzero) && std::any_of(dx.begin(), dx.end(), nonzero) &&
            std::all_of(dx.begin(), dx.end(), finite) &&

@@ -8,10 +8,10 @@
 namespace bench {
 
 const char* const usage =
-    "kernel_bench [--cell lstm,gru,gru_reset_before,rnn_tanh,rnn_relu] [--dtype float32,float64]\n"
+    "kernel_bench [--cell lstm,gru,gru_reset_before,rnn_tanh,rnn_relu] [--dtype float32,float64,bfloat16]\n"
     "             [--pass inference,training] [--threads 1,2,...] [POINT | N T I H] ...\n"
     "  Points are named in bench/cases.py; without any, all of them. Defaults: lstm, float32, both passes, "
-    "one thread.\n";
+    "one thread.\n  bfloat16: weights only, in inference only.\n";
 
 namespace {
 
@@ -21,7 +21,8 @@ const std::map<std::string, fastrnn::Cell> cells{{"rnn_tanh", fastrnn::Cell::rnn
                                                  {"gru", fastrnn::Cell::gru},
                                                  {"gru_reset_before", fastrnn::Cell::gru_reset_before}};
 const std::map<std::string, Work> passes{{"inference", Work::inference}, {"training", Work::training}};
-const std::map<std::string, std::string> dtypes{{"float32", "float32"}, {"float64", "float64"}};
+const std::map<std::string, std::string> dtypes{
+    {"float32", "float32"}, {"float64", "float64"}, {"bfloat16", "bfloat16"}};
 
 std::int64_t positive_number(const std::string& what, const std::string& text) {
   const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
@@ -114,14 +115,15 @@ std::vector<Problem> read_arguments(int argc, char** argv) {
       for (const std::string& dtype : choices.dtype_names)
         for (const std::string& pass : choices.pass_names)
           for (const std::string& threads : choices.threads) {
+            if (dtype == "bfloat16" && pass != "inference") continue;
             const auto count = static_cast<int>(positive_number("--threads", threads));
-            problems.push_back(
-                {size.name + "/" + cell + "/" + dtype + "/" + pass +
-                     (count == 1 ? "" : "/threads_" + threads),
-                 {known("--cell", cells, cell), size.batch, size.steps, size.input_size, size.hidden_size},
-                 known("--dtype", dtypes, dtype),
-                 known("--pass", passes, pass),
-                 count});
+            problems.push_back({size.name + "/" + cell + "/" + dtype + "/" + pass +
+                                    (count == 1 ? "" : "/threads_" + threads),
+                                {known("--cell", cells, cell), size.batch, size.steps, size.input_size,
+                                 size.hidden_size, dtype == "bfloat16"},
+                                known("--dtype", dtypes, dtype),
+                                known("--pass", passes, pass),
+                                count});
           }
   return problems;
 }

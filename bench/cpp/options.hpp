@@ -15,7 +15,7 @@ enum class Work { inference, training };
 struct Problem {
   std::string name;  // unique: size/cell/dtype/pass/threads
   fastrnn::LayerSize size;
-  std::string dtype;  // float32 or float64
+  std::string dtype;  // float32, float64 or bfloat16
   Work work;
   int threads;
 };

@@ -102,6 +102,12 @@ FASTRNN_INLINE void keep_in_register(Lanes<T>& v) {
 #endif
 }
 
+// Makes the compiler load again what it has loaded through `p` before.
+template <class T>
+FASTRNN_INLINE void forget_loads(const T*& p) {
+  asm("" : "+r"(p));
+}
+
 // Loads `count` < width numbers and fills the rest with zeros; reads nothing behind them.
 template <class T>
 FASTRNN_INLINE Lanes<T> load_partial(const T* p, Index count) {
@@ -209,6 +215,17 @@ FASTRNN_INLINE Lanes<T> scale_by_power_of_two(Lanes<T> a, Lanes<T> sum) {
   using Bits __attribute__((vector_size(sizeof(Packet)))) = Unsigned;
   constexpr int mantissa_bits = std::numeric_limits<T>::digits - 1;
   return Packet(Bits(a.packet) + (Bits(sum.packet) << mantissa_bits));
+}
+
+// A word holds two weights in bfloat16, the upper half of a float's bits: the even one below, the odd one
+// above.
+FASTRNN_INLINE Lanes<float> widen_even(Lanes<float> words) {
+  using Bits __attribute__((vector_size(sizeof(words.packet)))) = std::uint32_t;
+  return Lanes<float>::Packet(Bits(words.packet) << 16);
+}
+FASTRNN_INLINE Lanes<float> widen_odd(Lanes<float> words) {
+  using Bits __attribute__((vector_size(sizeof(words.packet)))) = std::uint32_t;
+  return Lanes<float>::Packet(Bits(words.packet) & 0xffff0000u);
 }
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__)

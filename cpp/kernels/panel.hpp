@@ -11,6 +11,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
 #include "cells/cell.hpp"
 #include "threads.hpp"
@@ -30,6 +31,7 @@ struct WeightRows {
 struct LayerDimensions {
   Index input_size;
   Index hidden_size;
+  bool bfloat16 = false;  // the forward panel's sections hold two steps in each number (T = float)
 
   Index of(Source source) const { return source == Source::input ? input_size : hidden_size; }
 };
@@ -96,7 +98,8 @@ struct PanelLayout {
   }
   Index forward_block(int section) const {  // of one unit block
     const Section& s = Cell::sections[section];
-    return size.of(s.source) * s.blocks * lane_width<T>;
+    const Index steps = size.of(s.source);
+    return (size.bfloat16 ? (steps + 1) / 2 : steps) * s.blocks * lane_width<T>;
   }
   Index forward_size() const { return forward_section(static_cast<int>(Cell::sections.size())); }
 
@@ -146,6 +149,26 @@ void for_each_packet_column(const PanelLayout<Cell, T>& layout, int index, const
 
 }  // namespace detail
 
+// The nearest bfloat16, ties to even, as the upper half of the number's bits; NaN stays NaN.
+inline std::uint32_t round_to_bfloat16(float number) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &number, sizeof bits);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return (bits >> 16) | 0x40u;
+  return (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+}
+
+// A packet column in bfloat16: step k below, k + 1 above.
+inline void pack_bfloat16(const float* rows, Index units, Index columns, float* packet, Index step) {
+  for (Index k = 0; k < columns; k += 2, packet += step) {
+    for (Index lane = 0; lane < lane_width<float>; ++lane) {
+      const float* row = rows + lane * columns;
+      std::uint32_t word = lane < units ? round_to_bfloat16(row[k]) : 0;
+      if (lane < units && k + 1 < columns) word |= round_to_bfloat16(row[k + 1]) << 16;
+      std::memcpy(packet + lane, &word, sizeof word);
+    }
+  }
+}
+
 template <class Cell, class T>
 void pack_forward(LayerDimensions size, const WeightRows<const T>& weights, T* panels) {
   constexpr Index width = lane_width<T>;
@@ -163,6 +186,9 @@ void pack_forward(LayerDimensions size, const WeightRows<const T>& weights, T* p
     const Index columns = size.of(section.source);
     detail::for_each_packet_column(
         layout, s, weights, panels, [&](const T* rows, Index units, T* packet, Index step) {
+          if constexpr (std::is_same_v<T, float>) {
+            if (size.bfloat16) return pack_bfloat16(rows, units, columns, packet, step);
+          }
           Index k = 0;
           if (units == width) {
             for (; k + width <= columns; k += width)

@@ -13,9 +13,21 @@ namespace fastrnn {
 // What a tile reads of `source` as rows times its features.
 template <class T>
 FASTRNN_INLINE Product<T> forward_product(Blocked<const T> source, Index row, Index features, const T* panel,
-                                          Index panel_step) {
+                                          Index panel_step, Index group_stride = 0) {
   return {source.at(0, row), source.row_stride, 1,     source.block_stride,
-          lane_width<T>,     features,          panel, panel_step};
+          lane_width<T>,     features,          panel, panel_step,
+          lane_width<T>,     group_stride};
+}
+
+// A tile of a forward product, from panels of either format.
+template <class Shape, class T>
+FASTRNN_INLINE void multiply_forward_tile(bool bfloat16, Index rows, const Sums<const T>& start,
+                                          const Product<T>& first, const Product<T>& second,
+                                          const Sums<T>& result) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (bfloat16) return multiply_tile<Shape, PanelFormat::bfloat16>(rows, start, first, second, result);
+  }
+  multiply_tile<Shape>(rows, start, first, second, result);
 }
 
 // Only for the target's blocks that `columns` holds: whole groups.
@@ -83,7 +95,8 @@ void multiply_gradient(const PanelLayout<Cell, T>& layout, int index, Blocked<co
               multiply_tile<TileShape<packets, packets>>(lanes, start, product, {}, result);
             } else {
               product.packet_stride = gates.block_stride;
-              multiply_tile<TileShape<packets, packets>, false>(lanes, start, product, {}, result);
+              multiply_tile<TileShape<packets, packets>, PanelFormat::strided>(lanes, start, product, {},
+                                                                               result);
             }
           });
         }

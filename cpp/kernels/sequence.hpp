@@ -161,7 +161,7 @@ struct Forward {
   }
 
   static void run(const ForwardArguments<T>& a) {
-    const LayerDimensions size{a.size.input_size, a.size.hidden_size};
+    const LayerDimensions size{a.size.input_size, a.size.hidden_size, a.size.bfloat16};
     const bool keep = a.tape != nullptr;
     const Index row_steps = Schedule::sum_of_lengths(a.size.batch, a.size.steps, a.timing.lengths);
     const Index tape_rows = keep ? Schedule::kept_rows(a.size.batch, a.size.steps, a.timing.lengths) : 0;

@@ -72,22 +72,27 @@ struct Step {
     const Range own = own_units<T>(section, size.hidden_size, member);
     alignas(alignment) T scratch[band_packets * width];
     Range units{};  // those whose sums wait for their cells
-    const auto take_group = [&](Index first, Index count) {
+    const auto take_tile = [&](Index first, Index count) {
       const bool begins = units.begin == units.end;
       units = begins ? Range{first, first + count}
                      : Range{std::min(units.begin, first), std::max(units.end, first + count)};
-      const Index room_for = units.end - units.begin + largest_group(section);
+      const Index room_for = units.end - units.begin + largest_tile;
       const bool last = order == Order::ascending ? units.end == own.end : units.begin == own.begin;
       const bool full = last || room_for * band * Cell::blocks > band_packets;
       for_each_part(rows, band_rows, [&](Index row, Index height) {
         const Range part{row, row + height};
         const Blocked<T> sums = views.gates.data ? views.gates : sums_in(scratch, units, part, order);
-        multiply_group(layout, panels, views, part, first, count, products, sums);
+        multiply_units(layout, panels, views, part, first, count, products, sums);
         if (full && products != Products::input) forward_cells(views, units, part, sums);
       });
       if (full) units = {};
     };
-    for_each_own_group<T>(section, size.hidden_size, member, take_group, order);
+    if constexpr (Cell::blocks == 1) {
+      for_each_own_group<T>(section, size.hidden_size, member, take_tile, order);
+    } else {
+      const bool two = rows.end - rows.begin <= rows_of_two_groups && takes_two(layout, products);
+      for_each_part(own, two ? 2 : 1, take_tile, order);
+    }
   }
 
   // The units of the member's column blocks; ends with dh of the same units, so that the member itself goes
@@ -114,38 +119,56 @@ struct Step {
     return {scratch + (units.end - 1) * unit_stride - rows.begin * row_stride, -unit_stride, row_stride};
   }
 
+  // Two unit blocks in a tile, unless that costs the step its use of what is left in L1: where there is room
+  // for one block's weights but not for two.
+  static bool takes_two(const PanelLayout<Cell, T>& layout, Products products) {
+    constexpr Index room = 24 * 1024 / sizeof(T);
+    const Index block = (products == Products::hidden ? 0 : layout.forward_block(0)) +
+                        (products == Products::input ? 0 : layout.forward_block(1));
+    return 2 * block <= room || block > room;
+  }
+
+  // Unit blocks of the largest tile.
+  static constexpr Index largest_tile = Cell::blocks == 1 ? group_blocks : 2;
+
   // The sums of unit blocks [first, first + count), which share a tile.
-  static void multiply_group(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
+  static void multiply_units(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
                              Range rows, Index first, Index count, Products products, Blocked<T> sums) {
     if constexpr (Cell::blocks == 1) {
       with_packets(count, [&](auto packets) {
-        multiply_group<TileShape<packets, packets, 0, packets>>(layout, panels, views, rows, first, products,
+        multiply_units<TileShape<packets, packets, 0, packets>>(layout, panels, views, rows, first, products,
                                                                 sums);
       });
     } else {
       constexpr Section input = Cell::sections[0], hidden = Cell::sections[1];
       static_assert(input.first == 0);
-      multiply_group<TileShape<Cell::blocks, input.blocks, hidden.first, hidden.blocks>>(
-          layout, panels, views, rows, first, products, sums);
+      using One = TileShape<Cell::blocks, input.blocks, hidden.first, hidden.blocks>;
+      using Two = TileShape<Cell::blocks, input.blocks, hidden.first, hidden.blocks, 2>;
+      if (count == 1)
+        multiply_units<One>(layout, panels, views, rows, first, products, sums);
+      else
+        multiply_units<Two>(layout, panels, views, rows, first, products, sums);
     }
   }
 
   template <class Shape>
-  static void multiply_group(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
+  static void multiply_units(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
                              Range rows, Index first, Products products, Blocked<T> sums) {
-    const T* bias = panels + first * Cell::blocks * width;
-    const T* input = panels + layout.forward_section(0) + first * layout.forward_block(0);
-    const T* hidden = panels + layout.forward_section(1) + first * layout.forward_block(1);
     const Index inputs = products == Products::hidden ? 0 : layout.size.input_size;
     const Index hiddens = products == Products::input ? 0 : layout.size.hidden_size;
+    const T* input = panels + layout.forward_section(0) + first * layout.forward_block(0);
+    const T* hidden = panels + layout.forward_section(1) + first * layout.forward_block(1);
+    const Sums<const T> bias{panels + first * Cell::blocks * width, 0, width, Cell::blocks * width};
     const Index packet_stride = Cell::blocks == 1 ? sums.block_stride : width;
-    for_each_part(rows, tile_rows(Shape::packets), [&](Index row, Index height) {
-      const Sums<T> result{sums.at(first, row), sums.row_stride, packet_stride};
-      Sums<const T> start{bias, 0};
-      if (products == Products::hidden) start = {result.data, result.row_stride, result.packet_stride};
-      multiply_tile<Shape>(
-          height, start, forward_product(constant(views.x), row, inputs, input, Shape::first * width),
-          forward_product(constant(views.h_prev), row, hiddens, hidden, Shape::second * width), result);
+    for_each_part(rows, Shape::tallest, [&](Index row, Index height) {
+      const Sums<T> result{sums.at(first, row), sums.row_stride, packet_stride, sums.block_stride};
+      const Sums<const T> before{result.data, result.row_stride, packet_stride, sums.block_stride};
+      multiply_forward_tile<Shape>(layout.size.bfloat16, height, products == Products::hidden ? before : bias,
+                                   forward_product(constant(views.x), row, inputs, input,
+                                                   Shape::first * width, layout.forward_block(0)),
+                                   forward_product(constant(views.h_prev), row, hiddens, hidden,
+                                                   Shape::second * width, layout.forward_block(1)),
+                                   result);
     });
   }
 

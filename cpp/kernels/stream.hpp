@@ -59,7 +59,7 @@ struct Stream {
     for (Index i = 0; i < stack.count; ++i) {
       const Stage<T>& stage = stack.stages[i];
       const Place p = place(arena, stage, rows.end);
-      const LayerDimensions size{stage.input_size, stage.output_size};
+      const LayerDimensions size{stage.input_size, stage.output_size, stage.bfloat16};
       if (stage.kind == StageKind::linear) {
         const Blocked<T> result = plain_view(p.h, rows.end);
         Linear<T>::multiply_forward(size, stage.panels, constant(values), rows.end, result);

@@ -28,6 +28,9 @@ struct LayerSize {
   std::int64_t steps;        // T >= 0
   std::int64_t input_size;   // I >= 1
   std::int64_t hidden_size;  // H >= 1
+  // T = float, forward without a tape: the panels hold the weights, less the biases, rounded to bfloat16.
+  // Sums and states stay float: results are those of float weights that were rounded, bit for bit.
+  bool bfloat16 = false;
 };
 
 // An array (N, T, F) or (T, N, F), whichever the strides say (in elements); features lie side by side.

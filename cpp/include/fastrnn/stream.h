@@ -17,6 +17,7 @@ struct Stage {
   std::int64_t input_size;   // I >= 1
   std::int64_t output_size;  // H or O >= 1
   const T* panels;           // of pack_panels(Pass::forward, ...), or of pack_linear
+  bool bfloat16 = false;     // of a recurrent stage: as in LayerSize
 };
 
 template <class T>
