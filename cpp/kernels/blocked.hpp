@@ -135,6 +135,19 @@ Rows<T> skip_features(Rows<T> rows, Index count) {
   return {rows.data ? rows.data + count : nullptr, rows.row_stride, rows.order};
 }
 
+// words = from, rounded to bfloat16 in pairs: a block's row takes half a lane. Nothing where `words` has no
+// data.
+template <class T>
+void round_to_words(Blocked<T> from, Range rows, Index blocks, Blocked<T> words) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (!words.data) return;
+    for (Index block = 0; block < blocks; ++block) {
+      for (Index row = rows.begin; row < rows.end; ++row)
+        store_bfloat16(words.at(block, row), load(from.at(block, row)));
+    }
+  }
+}
+
 // Sets whole rows to zero in `blocks` blocks; `numbers` of a row are those in row_stride.
 template <class T>
 void clear(Blocked<T> to, Range rows, Index blocks) {

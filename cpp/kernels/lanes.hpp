@@ -228,6 +228,29 @@ FASTRNN_INLINE Lanes<float> widen_odd(Lanes<float> words) {
   return Lanes<float>::Packet(Bits(words.packet) & 0xffff0000u);
 }
 
+// Products in bfloat16, two a lane: sum + even * even + odd * odd in float (AVX512-BF16). As assembly,
+// because the module serves processors without it too; ask has_bfloat16_dot first.
+#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
+inline bool has_bfloat16_dot() {
+  static const bool has = __builtin_cpu_supports("avx512bf16");
+  return has;
+}
+FASTRNN_INLINE Lanes<float> dot_add(Lanes<float> words, Lanes<float> other, Lanes<float> sum) {
+  asm("vdpbf16ps %2, %1, %0" : "+v"(sum.packet) : "v"(words.packet), "v"(other.packet));
+  return sum;
+}
+// A lane's numbers rounded to bfloat16, side by side in half a lane.
+FASTRNN_INLINE void store_bfloat16(float* aligned, Lanes<float> v) {
+  __m256i rounded;
+  asm("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(v.packet));
+  _mm256_store_si256(reinterpret_cast<__m256i*>(aligned), rounded);
+}
+#else
+inline bool has_bfloat16_dot() { return false; }
+FASTRNN_INLINE Lanes<float> dot_add(Lanes<float>, Lanes<float>, Lanes<float> sum) { return sum; }
+FASTRNN_INLINE void store_bfloat16(float*, Lanes<float>) {}
+#endif
+
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
 // Eigen 3.4 turns AVX-512 masks into full registers and back: these say it in one instruction each.
 FASTRNN_INLINE Lanes<float> with_sign_of(Lanes<float> a, Lanes<float> sign) {

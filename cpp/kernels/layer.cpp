@@ -10,17 +10,17 @@ template <class T>
 std::size_t panel_size(Pass pass, const LayerSize& size) noexcept {
   return with_cell(size.cell, [&](auto cell) {
     const PanelLayout<typename decltype(cell)::type, T> layout{
-        {size.input_size, size.hidden_size, size.bfloat16}};
+        dimensions_of<typename decltype(cell)::type>(size)};
     return static_cast<std::size_t>(pass == Pass::forward ? layout.forward_size() : layout.backward_size());
   });
 }
 
 template <class T>
 void pack_panels(Pass pass, const LayerSize& size, const Weights<const T>& weights, T* panels) noexcept {
-  const LayerDimensions dimensions{size.input_size, size.hidden_size, size.bfloat16};
   const WeightRows<const T> rows{weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh};
   with_cell(size.cell, [&](auto cell) {
     using C = typename decltype(cell)::type;
+    const LayerDimensions dimensions = dimensions_of<C>(size);
     if (pass == Pass::forward)
       pack_forward<C, T>(dimensions, rows, panels);
     else

@@ -54,6 +54,16 @@ FASTRNN_INLINE void store_rows(T* aligned, Index row_stride, side_by_side<T, row
   }
 }
 
+template <int rows>
+FASTRNN_INLINE void store_rows_bfloat16(float* aligned, Index row_stride, side_by_side<float, rows> v) {
+  if constexpr (rows == 1) {
+    store_bfloat16(aligned, v);
+  } else {
+    store_rows_bfloat16<rows / 2>(aligned, row_stride, v.first);
+    store_rows_bfloat16<rows / 2>(aligned + rows / 2 * row_stride, row_stride, v.second);
+  }
+}
+
 template <class V>
 FASTRNN_INLINE Pair<V> operator+(Pair<V> a, Pair<V> b) {
   return {a.first + b.first, a.second + b.second};

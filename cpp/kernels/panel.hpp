@@ -28,13 +28,26 @@ struct WeightRows {
   T* bias_hh;    // (gates * H) or null
 };
 
+// Plain, or (T = float) rounded to bfloat16 with two steps in each number, for one of two ways to multiply.
+enum class WeightFormat { plain, widened, dot };
+
 struct LayerDimensions {
   Index input_size;
   Index hidden_size;
-  bool bfloat16 = false;  // the forward panel's sections hold two steps in each number (T = float)
+  WeightFormat format = WeightFormat::plain;  // of the forward panel's sections
 
   Index of(Source source) const { return source == Source::input ? input_size : hidden_size; }
 };
+
+// Whether r * h_prev has a place of its own.
+template <class Cell>
+inline constexpr bool has_reset_hidden = Cell::sections.back().source == Source::reset_hidden;
+
+template <class Cell>
+WeightFormat weight_format(bool bfloat16) {
+  if (!bfloat16) return WeightFormat::plain;
+  return has_bfloat16_dot() && !has_reset_hidden<Cell> ? WeightFormat::dot : WeightFormat::widened;
+}
 
 // Unit blocks of the largest group of a section's forward panel.
 constexpr Index largest_group(const Section& section) { return section.blocks == 1 ? group_blocks : 1; }
@@ -99,7 +112,7 @@ struct PanelLayout {
   Index forward_block(int section) const {  // of one unit block
     const Section& s = Cell::sections[section];
     const Index steps = size.of(s.source);
-    return (size.bfloat16 ? (steps + 1) / 2 : steps) * s.blocks * lane_width<T>;
+    return (size.format == WeightFormat::plain ? steps : (steps + 1) / 2) * s.blocks * lane_width<T>;
   }
   Index forward_size() const { return forward_section(static_cast<int>(Cell::sections.size())); }
 
@@ -187,7 +200,7 @@ void pack_forward(LayerDimensions size, const WeightRows<const T>& weights, T* p
     detail::for_each_packet_column(
         layout, s, weights, panels, [&](const T* rows, Index units, T* packet, Index step) {
           if constexpr (std::is_same_v<T, float>) {
-            if (size.bfloat16) return pack_bfloat16(rows, units, columns, packet, step);
+            if (size.format != WeightFormat::plain) return pack_bfloat16(rows, units, columns, packet, step);
           }
           Index k = 0;
           if (units == width) {

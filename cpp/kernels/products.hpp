@@ -18,14 +18,27 @@ FASTRNN_INLINE Product<T> forward_product(Blocked<const T> source, Index row, In
           lane_width<T>,     features,          panel, panel_step,
           lane_width<T>,     group_stride};
 }
+// The same of a source whose numbers are rounded to bfloat16, in pairs.
+template <class T>
+Product<T> in_pairs(Blocked<const T> words, Index row, Product<T> product) {
+  product.a = words.at(0, row);
+  product.row_stride = words.row_stride;
+  product.block_stride = words.block_stride;
+  product.block = lane_width<T> / 2;
+  product.count = (product.count + 1) / 2;
+  return product;
+}
 
-// A tile of a forward product, from panels of either format.
+// A tile of a forward product, from panels of any format.
 template <class Shape, class T>
-FASTRNN_INLINE void multiply_forward_tile(bool bfloat16, Index rows, const Sums<const T>& start,
+FASTRNN_INLINE void multiply_forward_tile(WeightFormat format, Index rows, const Sums<const T>& start,
                                           const Product<T>& first, const Product<T>& second,
                                           const Sums<T>& result) {
   if constexpr (std::is_same_v<T, float>) {
-    if (bfloat16) return multiply_tile<Shape, PanelFormat::bfloat16>(rows, start, first, second, result);
+    if (format == WeightFormat::widened)
+      return multiply_tile<Shape, PanelFormat::widened>(rows, start, first, second, result);
+    if (format == WeightFormat::dot)
+      return multiply_tile<Shape, PanelFormat::dot>(rows, start, first, second, result);
   }
   multiply_tile<Shape>(rows, start, first, second, result);
 }

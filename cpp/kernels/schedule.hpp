@@ -42,6 +42,14 @@ Blocked<T> view(T* data, Index blocks, Index numbers, const Slot& slot) {
   const Index row = numbers * lane_width<T>;
   return {data + (slot.base * blocks + slot.offset) * row, slot.stride * row, row};
 }
+// The same of numbers rounded to bfloat16, in pairs.
+template <class T>
+inline constexpr Index words_width = lane_width<T> / 2;
+template <class T>
+Blocked<T> words_view(T* data, Index blocks, const Slot& slot) {
+  const Blocked<T> whole = view(data, blocks, 1, slot);
+  return {data + (whole.data - data) / 2, whole.block_stride / 2, words_width<T>};
+}
 
 constexpr Index odd(Index n) { return n | 1; }
 

@@ -34,8 +34,10 @@ struct Storage {
   LayerDimensions size;
   T* x;  // null only while sizes are counted
   T* h;
-  T* c;      // null where the cell has none
-  T* gates;  // null where nothing is kept
+  T* c;                  // null where the cell has none
+  T* gates;              // null where nothing is kept
+  T* x_words = nullptr;  // x and h rounded to bfloat16 for WeightFormat::dot
+  T* h_words = nullptr;
 
   Storage(Arena& arena, LayerDimensions dimensions, Index state_rows, Index x_rows, Index gate_rows)
       : size(dimensions) {
@@ -44,6 +46,10 @@ struct Storage {
     h = arena.take<T>(state_rows * units);
     c = Cell::has_cell_state ? arena.take<T>(state_rows * units) : nullptr;
     gates = gate_rows > 0 ? arena.take<T>(gate_rows * units * Cell::blocks) : nullptr;
+    if (size.format == WeightFormat::dot) {
+      x_words = arena.take<T>(x_rows * lane_blocks<T>(size.input_size) * words_width<T>);
+      h_words = arena.take<T>(state_rows * lane_blocks<T>(size.hidden_size) * words_width<T>);
+    }
   }
 
   Blocked<T> x_at(const Slot& slot) const { return view(x, lane_blocks<T>(size.input_size), 1, slot); }
@@ -55,15 +61,19 @@ struct Storage {
     return gates ? view(gates, lane_blocks<T>(size.hidden_size), Cell::blocks, slot) : Blocked<T>{};
   }
 
+  Blocked<T> x_words_at(const Slot& slot) const {
+    return x_words ? words_view(x_words, lane_blocks<T>(size.input_size), slot) : Blocked<T>{};
+  }
+  Blocked<T> h_words_at(const Slot& slot) const {
+    return h_words ? words_view(h_words, lane_blocks<T>(size.hidden_size), slot) : Blocked<T>{};
+  }
+
   // `sums`: where x and the gates lie; `now` and `next`: the states before and after.
   StepViews<T> step(const Slot& sums, const Slot& now, const Slot& next, Blocked<T> reset_hidden) const {
-    return {x_at(sums), h_at(now), c_at(now), h_at(next), c_at(next), gates_at(sums), reset_hidden};
+    return {x_at(sums),     h_at(now),    c_at(now),        h_at(next),      c_at(next),
+            gates_at(sums), reset_hidden, x_words_at(sums), h_words_at(now), h_words_at(next)};
   }
 };
-
-// Whether r * h_prev has a place of its own.
-template <class Cell>
-inline constexpr bool has_reset_hidden = Cell::sections.back().source == Source::reset_hidden;
 
 template <class Cell, class T>
 constexpr Index reset_hidden_size(LayerDimensions size, Index rows) {
@@ -72,6 +82,11 @@ constexpr Index reset_hidden_size(LayerDimensions size, Index rows) {
 template <class T>
 Blocked<T> plain_view(T* data, Index rows) {
   return {data, rows * lane_width<T>, lane_width<T>};
+}
+
+template <class Cell>
+LayerDimensions dimensions_of(const LayerSize& size) {
+  return {size.input_size, size.hidden_size, weight_format<Cell>(size.bfloat16)};
 }
 
 // Multiply-adds of one row and step.
@@ -107,7 +122,7 @@ struct Forward {
           arena(workspace),
           tape_arena(tape),
           schedule(arena, size.batch, size.steps, timing.lengths, timing.reverse, rows_per_chunk()),
-          storage(keep ? tape_arena : arena, {size.input_size, size.hidden_size},
+          storage(keep ? tape_arena : arena, dimensions_of<Cell>(size),
                   keep ? tape_rows : Schedule::alternating_stride(size.batch),
                   sum_rows(size.batch, tape_rows), needs_gates() ? sum_rows(size.batch, tape_rows) : 0),
           reset_hidden(
@@ -161,7 +176,7 @@ struct Forward {
   }
 
   static void run(const ForwardArguments<T>& a) {
-    const LayerDimensions size{a.size.input_size, a.size.hidden_size, a.size.bfloat16};
+    const LayerDimensions size = dimensions_of<Cell>(a.size);
     const bool keep = a.tape != nullptr;
     const Index row_steps = Schedule::sum_of_lengths(a.size.batch, a.size.steps, a.timing.lengths);
     const Index tape_rows = keep ? Schedule::kept_rows(a.size.batch, a.size.steps, a.timing.lengths) : 0;
@@ -202,9 +217,14 @@ struct Forward {
       const StepViews<T> views = memory.step(step);
       const Range beginning = member.share(within(schedule.active(step - 1), schedule.active(step)));
       start(a.h0, views.h_prev, beginning, size, order);
+      round_to_words(views.h_prev, beginning, lane_blocks<T>(size.hidden_size), views.h_prev_words);
       if (Cell::has_cell_state) start(a.c0, views.c_prev, beginning, size, order);
       const Index time = schedule.time(step);
-      if (!memory.hoisted) gather(rows_at(a.x, time, order), member.share(running), size.input_size, views.x);
+      if (!memory.hoisted) {
+        const Range share = member.share(running);
+        gather(rows_at(a.x, time, order), share, size.input_size, views.x);
+        round_to_words(views.x, share, lane_blocks<T>(size.input_size), views.x_words);
+      }
       member.wait();  // for x and for the others' units of h_prev
       Step<Cell, T>::forward(size, a.panels, views, running, member,
                              memory.hoisted ? Products::hidden : Products::both, to_and_fro(step));
@@ -226,10 +246,15 @@ struct Forward {
       const Slot& slot = schedule.slot(step);
       const Blocked<T> x = memory.storage.x_at(memory.keep ? slot : local(slot));
       const Index active = schedule.active(step);
-      gather(rows_at(a.x, schedule.time(step), schedule.order()), member.share({0, active}), size.input_size,
-             x);
-      if (member.index == 0)  // rows that have ended take no part: any finite number will do
-        clear(x, {active, schedule.slot_rows(step)}, lane_blocks<T>(size.input_size));
+      const Blocked<T> words = memory.storage.x_words_at(memory.keep ? slot : local(slot));
+      const Range share = member.share({0, active}), ended{active, schedule.slot_rows(step)};
+      const Index blocks = lane_blocks<T>(size.input_size);
+      gather(rows_at(a.x, schedule.time(step), schedule.order()), share, size.input_size, x);
+      round_to_words(x, share, blocks, words);
+      if (member.index == 0) {  // rows that have ended take no part: any finite number will do
+        clear(x, ended, blocks);
+        round_to_words(x, ended, blocks, words);
+      }
       rows = slot.offset + schedule.slot_rows(step);
     }
     member.wait();
@@ -238,6 +263,7 @@ struct Forward {
     StepViews<T> views;
     views.x = memory.storage.x_at(place);
     views.gates = memory.storage.gates_at(place);
+    views.x_words = memory.storage.x_words_at(place);
     Step<Cell, T>::forward(size, a.panels, views, {0, rows}, member, Products::input, Order::ascending);
   }
 

@@ -16,6 +16,10 @@ struct StepViews {
   Blocked<T> c;             // (N, H) where the cell has c
   Blocked<T> gates;         // (N, H, blocks); activations, then gradients; null data: not kept
   Blocked<T> reset_hidden;  // (N, H) r * h_prev, where the cell needs it
+  // x, h_prev and h rounded to bfloat16, two in each number; only for WeightFormat::dot.
+  Blocked<T> x_words{};
+  Blocked<T> h_prev_words{};
+  Blocked<T> h_words{};
 };
 
 // The gradients that travel from step to step.
@@ -163,12 +167,16 @@ struct Step {
     for_each_part(rows, Shape::tallest, [&](Index row, Index height) {
       const Sums<T> result{sums.at(first, row), sums.row_stride, packet_stride, sums.block_stride};
       const Sums<const T> before{result.data, result.row_stride, packet_stride, sums.block_stride};
-      multiply_forward_tile<Shape>(layout.size.bfloat16, height, products == Products::hidden ? before : bias,
-                                   forward_product(constant(views.x), row, inputs, input,
-                                                   Shape::first * width, layout.forward_block(0)),
-                                   forward_product(constant(views.h_prev), row, hiddens, hidden,
-                                                   Shape::second * width, layout.forward_block(1)),
-                                   result);
+      auto from_x = forward_product(constant(views.x), row, inputs, input, Shape::first * width,
+                                    layout.forward_block(0));
+      auto from_h = forward_product(constant(views.h_prev), row, hiddens, hidden, Shape::second * width,
+                                    layout.forward_block(1));
+      if (layout.size.format == WeightFormat::dot) {
+        from_x = in_pairs(constant(views.x_words), row, from_x);
+        from_h = in_pairs(constant(views.h_prev_words), row, from_h);
+      }
+      multiply_forward_tile<Shape>(layout.size.format, height, products == Products::hidden ? before : bias,
+                                   from_x, from_h, result);
     });
   }
 
@@ -182,7 +190,10 @@ struct Step {
                                  transposed(views.h),
                                  transposed(views.c),
                                  views.gates,
-                                 {}};
+                                 {},
+                                 {},
+                                 {},
+                                 transposed(views.h_words)};
       for (Index row = rows.begin; row < rows.end; ++row)
         forward_cells(swapped, row, units, transposed(gates));
     } else {
@@ -209,6 +220,10 @@ struct Step {
       state.c = load_rows<n>(views.c_prev.at(unit, row), views.c_prev.row_stride);
     Cell::forward(a, state);
     store_rows<n>(views.h.at(unit, row), views.h.row_stride, state.h);
+    if constexpr (std::is_same_v<T, float>) {
+      if (views.h_words.data)
+        store_rows_bfloat16<n>(views.h_words.at(unit, row), views.h_words.row_stride, state.h);
+    }
     if constexpr (Cell::has_cell_state) store_rows<n>(views.c.at(unit, row), views.c.row_stride, state.c);
     if (views.gates.data) {
       unroll<Cell::blocks>([&](auto b)

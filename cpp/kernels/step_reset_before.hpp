@@ -100,7 +100,7 @@ struct Step<GruResetBefore, T> {
       Sums<const T> start{bias, 0};
       if (products == Products::hidden) start = {result.data, result.row_stride};
       multiply_forward_tile<Shape>(
-          layout.size.bfloat16, height, start,
+          layout.size.format, height, start,
           forward_product(constant(views.x), row, inputs, input, Shape::first * width),
           forward_product(constant(views.h_prev), row, hiddens, hidden, Shape::second * width), result);
       if (products == Products::input) return;
@@ -123,7 +123,7 @@ struct Step<GruResetBefore, T> {
     for_each_part(rows, tile_rows(packets), [&](Index row, Index height) {
       const Sums<T> sums{views.gates.at(first, row) + n, views.gates.row_stride, views.gates.block_stride};
       multiply_forward_tile<TileShape<packets, packets>>(
-          layout.size.bfloat16, height, {sums.data, sums.row_stride, sums.packet_stride},
+          layout.size.format, height, {sums.data, sums.row_stride, sums.packet_stride},
           forward_product(constant(views.reset_hidden), row, layout.size.hidden_size, panel, packets * width),
           {}, sums);
       for (Index unit = first; unit < first + packets; ++unit) {

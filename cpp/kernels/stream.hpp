@@ -16,16 +16,23 @@ struct Stream {
     T* c;
     T* gates;
     T* reset_hidden;
+    T* x_words;  // of x and h rounded to bfloat16, for WeightFormat::dot
+    T* h_words;
     Index rows;
     Index state;  // elements of one state
 
+    Blocked<T> x_words_place() const { return x_words ? words_of(x_words) : Blocked<T>{}; }
+    Blocked<T> h_words_at(Index step) const {
+      return h_words ? words_of(h_words + (step & 1) * state / 2) : Blocked<T>{};
+    }
+    Blocked<T> words_of(T* data) const { return {data, rows * words_width<T>, words_width<T>}; }
     Blocked<T> h_at(Index step) const { return plain_view(h + (step & 1) * state, rows); }
     Blocked<T> c_place() const { return c ? plain_view(c, rows) : Blocked<T>{}; }
   };
 
   static Place place(Arena& arena, const Stage<T>& stage, Index rows) {
     const Index state = rows * lane_blocks<T>(stage.output_size) * lane_width<T>;
-    Place p{nullptr, nullptr, nullptr, nullptr, rows, state};
+    Place p{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, rows, state};
     if (stage.kind == StageKind::linear) {
       p.h = arena.take<T>(state);
       return p;
@@ -36,6 +43,10 @@ struct Stream {
       if (C::has_cell_state) p.c = arena.take<T>(state);
       if (Step<C, T>::steps_need_gates) p.gates = arena.take<T>(state * C::blocks);
       if (has_reset_hidden<C>) p.reset_hidden = arena.take<T>(state);
+      if (weight_format<C>(stage.bfloat16) == WeightFormat::dot) {
+        p.x_words = arena.take<T>(rows * lane_blocks<T>(stage.input_size) * words_width<T>);
+        p.h_words = arena.take<T>(state);
+      }
     });
     return p;
   }
@@ -59,8 +70,8 @@ struct Stream {
     for (Index i = 0; i < stack.count; ++i) {
       const Stage<T>& stage = stack.stages[i];
       const Place p = place(arena, stage, rows.end);
-      const LayerDimensions size{stage.input_size, stage.output_size, stage.bfloat16};
       if (stage.kind == StageKind::linear) {
+        const LayerDimensions size{stage.input_size, stage.output_size};
         const Blocked<T> result = plain_view(p.h, rows.end);
         Linear<T>::multiply_forward(size, stage.panels, constant(values), rows.end, result);
         values = result;
@@ -68,12 +79,15 @@ struct Stream {
       }
       with_cell(stage.cell, [&](auto cell) {
         using C = typename decltype(cell)::type;
+        const LayerDimensions size{stage.input_size, stage.output_size, weight_format<C>(stage.bfloat16)};
+        round_to_words(values, rows, lane_blocks<T>(stage.input_size), p.x_words_place());
         const Blocked<T> gates =
             p.gates ? Blocked<T>{p.gates, rows.end * C::blocks * lane_width<T>, C::blocks * lane_width<T>}
                     : Blocked<T>{};
         const Blocked<T> reset = p.reset_hidden ? plain_view(p.reset_hidden, rows.end) : Blocked<T>{};
         Step<C, T>::forward(size, stage.panels,
-                            {values, p.h_at(step), p.c_place(), p.h_at(step + 1), p.c_place(), gates, reset},
+                            {values, p.h_at(step), p.c_place(), p.h_at(step + 1), p.c_place(), gates, reset,
+                             p.x_words_place(), p.h_words_at(step), p.h_words_at(step + 1)},
                             rows, Member{}, Products::both, to_and_fro(step));
       });
       values = p.h_at(step + 1);
@@ -101,6 +115,7 @@ struct Stream {
     const Place p = find(stack, stage);
     const Index size = stack.stages[stage].output_size;
     gather<T>({h.data, h.batch_stride}, {0, p.rows}, size, p.h_at(step));
+    round_to_words(p.h_at(step), {0, p.rows}, lane_blocks<T>(size), p.h_words_at(step));
     if (p.c) gather<T>({c.data, c.batch_stride}, {0, p.rows}, size, p.c_place());
   }
 };

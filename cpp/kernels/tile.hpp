@@ -25,9 +25,10 @@ struct Product {
   Index group_stride = 0;
 };
 
-// How a panel holds the packets of a step: side by side, apart by packet_stride, or side by side in bfloat16
-// with two steps in each (T = float).
-enum class PanelFormat { adjacent, strided, bfloat16 };
+// How a panel holds the packets of a step: side by side, apart by packet_stride, or (T = float) side by side
+// in bfloat16 with two steps in each. These are widened, or multiplied as they are; `a` then holds two
+// numbers of a row in each of its own, and `count` and `block` count such pairs.
+enum class PanelFormat { adjacent, strided, widened, dot };
 
 // Where sums start from and where they go: packet p of row m is at data + m * row_stride + p * packet_stride,
 // that of the next group group_stride behind.
@@ -82,14 +83,22 @@ FASTRNN_INLINE void for_each_block_of_steps(const Product<T>& product, Visit&& v
     visit(a, left < product.block ? left : product.block);
 }
 
+template <PanelFormat format, class T>
+FASTRNN_INLINE Lanes<T> add_product(Lanes<T> number, Lanes<T> weights, Lanes<T> sum) {
+  if constexpr (format == PanelFormat::dot)
+    return dot_add(number, weights, sum);
+  else
+    return multiply_add(number, weights, sum);
+}
+
 // Adds the products with one number of each row: `weights(i)` are packet i's.
-template <class Part, class T, int rows, int all, class Weights>
+template <class Part, PanelFormat format, class T, int rows, int all, class Weights>
 FASTRNN_INLINE void add_products(Lanes<T> (&sums)[rows][all], const T* a, Index row_stride,
                                  const Weights& weights) {
   unroll<rows>([&](auto m) FASTRNN_LAMBDA {
     const Lanes<T> number = broadcast(a + m * row_stride);
     unroll<Part::count>([&](auto i) FASTRNN_LAMBDA {
-      sums[m][Part::sum(i)] = multiply_add(number, weights(i), sums[m][Part::sum(i)]);
+      sums[m][Part::sum(i)] = add_product<format>(number, weights(i), sums[m][Part::sum(i)]);
     });
   });
 }
@@ -106,7 +115,8 @@ FASTRNN_INLINE void accumulate(Lanes<T> (&sums)[rows][all], const Product<T>& pr
           weights[i] = load(panel + Part::place(i, product, packet_stride));
           if constexpr (rows > 1) keep_in_register(weights[i]);
         });
-        add_products<Part>(sums, a, product.row_stride, [&](auto i) FASTRNN_LAMBDA { return weights[i]; });
+        add_products<Part, format>(sums, a, product.row_stride,
+                                   [&](auto i) FASTRNN_LAMBDA { return weights[i]; });
       } else {  // too few registers for all weights: the rows' numbers instead, and one packet of weights
         Lanes<T> numbers[rows];
         unroll<rows>([&](auto m) FASTRNN_LAMBDA {
@@ -117,7 +127,7 @@ FASTRNN_INLINE void accumulate(Lanes<T> (&sums)[rows][all], const Product<T>& pr
           Lanes<T> weights = load(panel + Part::place(i, product, packet_stride));
           keep_in_register(weights);
           unroll<rows>([&](auto m) FASTRNN_LAMBDA {
-            sums[m][Part::sum(i)] = multiply_add(numbers[m], weights, sums[m][Part::sum(i)]);
+            sums[m][Part::sum(i)] = add_product<format>(numbers[m], weights, sums[m][Part::sum(i)]);
           });
         });
       }
@@ -125,9 +135,9 @@ FASTRNN_INLINE void accumulate(Lanes<T> (&sums)[rows][all], const Product<T>& pr
   });
 }
 
-// The same sums, in the same order, with weights in bfloat16: a word holds those of two steps.
+// The same sums, in the same order, with weights to be widened.
 template <class Part, int rows, int all>
-FASTRNN_INLINE void accumulate_bfloat16(Lanes<float> (&sums)[rows][all], const Product<float>& product) {
+FASTRNN_INLINE void accumulate_widened(Lanes<float> (&sums)[rows][all], const Product<float>& product) {
   const float* panel = product.panel;
   const auto word = [&](auto i)
                         FASTRNN_LAMBDA { return load(panel + Part::place(i, product, lane_width<float>)); };
@@ -143,19 +153,19 @@ FASTRNN_INLINE void accumulate_bfloat16(Lanes<float> (&sums)[rows][all], const P
           keep_in_register(words[i]);
           weights[i] = widen_even(words[i]);
         });
-        add_products<Part>(sums, a, product.row_stride, weight);
+        add_products<Part, PanelFormat::widened>(sums, a, product.row_stride, weight);
         unroll<Part::count>([&](auto i) FASTRNN_LAMBDA { weights[i] = widen_odd(words[i]); });
       } else {
         unroll<Part::count>([&](auto i) FASTRNN_LAMBDA { weights[i] = widen_even(word(i)); });
-        add_products<Part>(sums, a, product.row_stride, weight);
+        add_products<Part, PanelFormat::widened>(sums, a, product.row_stride, weight);
         forget_loads(panel);
         unroll<Part::count>([&](auto i) FASTRNN_LAMBDA { weights[i] = widen_odd(word(i)); });
       }
-      add_products<Part>(sums, a + product.step_stride, product.row_stride, weight);
+      add_products<Part, PanelFormat::widened>(sums, a + product.step_stride, product.row_stride, weight);
     }
     if (a == end) return;
     unroll<Part::count>([&](auto i) FASTRNN_LAMBDA { weights[i] = widen_even(word(i)); });
-    add_products<Part>(sums, a, product.row_stride, weight);
+    add_products<Part, PanelFormat::widened>(sums, a, product.row_stride, weight);
     panel += product.panel_step;
   });
 }
@@ -184,9 +194,9 @@ void tile(const Sums<const T>& start, const Product<T>& first, const Product<T>&
   }
   using First = Part<Shape::packets, Shape::groups, 0, Shape::first>;
   using Second = Part<Shape::packets, Shape::groups, Shape::offset, Shape::second>;
-  if constexpr (format == PanelFormat::bfloat16) {
-    accumulate_bfloat16<First>(sums, first);
-    if constexpr (Shape::second > 0) accumulate_bfloat16<Second>(sums, second);
+  if constexpr (format == PanelFormat::widened) {
+    accumulate_widened<First>(sums, first);
+    if constexpr (Shape::second > 0) accumulate_widened<Second>(sums, second);
   } else {
     accumulate<First, format>(sums, first);
     if constexpr (Shape::second > 0) accumulate<Second, format>(sums, second);
