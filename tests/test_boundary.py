@@ -219,8 +219,8 @@ def test_cells_without_c_refuse_it():
 def test_sizes_are_checked():
     with pytest.raises(ValueError, match="input_size: expected at least 1, got 0"):
         kernels.panel_size("forward", CELL, 0, 3, 4)
-    with pytest.raises(ValueError, match="itemsize: expected 4 or 8, got 2"):
-        kernels.panel_size("forward", CELL, 3, 3, 2)
+    with pytest.raises(ValueError, match="itemsize: expected 2, 4 or 8, got 3"):
+        kernels.panel_size("forward", CELL, 3, 3, 3)
     with pytest.raises(ValueError, match="pass_name: expected forward or backward, got sideways"):
         kernels.panel_size("sideways", CELL, 3, 3, 4)
     with pytest.raises(ValueError, match="batch: expected at least 0, got -1"):

@@ -81,7 +81,7 @@ def test_a_lacking_feature_is_named(monkeypatch):
 
 @pytest.mark.parametrize("name", _isa.available()[:-1])
 def test_the_others_pass_the_kernel_tests_too(name):
-    files = ["test_kernels.py", "test_gradients.py", "test_invariance.py"]
+    files = ["test_kernels.py", "test_gradients.py", "test_invariance.py", "test_bfloat16.py"]
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files],
         cwd=TESTS,

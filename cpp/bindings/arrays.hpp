@@ -136,6 +136,17 @@ T* aligned(const char* name, const py::array& array, std::size_t count, bool wri
   return data;
 }
 
+// Panels with weights in bfloat16 are arrays of uint32: each element holds two.
+inline bool is_bfloat16(const py::array& panels) { return has_type<std::uint32_t>(panels); }
+
+template <class T>
+T* aligned_panels(const char* name, const py::array& array, std::size_t count, bool written) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (is_bfloat16(array)) return reinterpret_cast<T*>(aligned<std::uint32_t>(name, array, count, written));
+  }
+  return aligned<T>(name, array, count, written);
+}
+
 template <class T>
 std::ptrdiff_t stride(const py::array& array, py::ssize_t axis) {
   return array.strides(axis) / static_cast<py::ssize_t>(sizeof(T));
@@ -184,7 +195,11 @@ class Views {
   }
   const T* panels(const char* name, const py::array& array, std::size_t count) {
     overlaps_.read(name, array);
-    return aligned<T>(name, array, count, false);
+    return aligned_panels<T>(name, array, count, false);
+  }
+  T* written_panels(const char* name, const py::array& array, std::size_t count) {
+    overlaps_.write(name, array);
+    return aligned_panels<T>(name, array, count, true);
   }
   template <class Element = std::uint8_t>
   Element* scratch(const char* name, const py::array& array, std::size_t count) {
@@ -225,6 +240,12 @@ auto with_scalar(const char* name, const py::array& array, Visit&& visit) {
   if (has_type<double>(array)) return visit(double{});
   throw py::type_error(std::string(name) + ": expected dtype float32 or float64, got " +
                        std::string(py::str(array.dtype())));
+}
+
+// The same for panels.
+template <class Visit>
+auto with_panels(const char* name, const py::array& panels, Visit&& visit) {
+  return is_bfloat16(panels) ? visit(float{}) : with_scalar(name, panels, visit);
 }
 
 // The same for a type told by its size.

@@ -9,6 +9,8 @@ namespace {
 
 using Size = py::ssize_t;
 
+constexpr Size bfloat16_bytes = 2;
+
 constexpr int gates_of(Cell cell) {
   return cell == Cell::lstm ? 4 : cell == Cell::gru || cell == Cell::gru_reset_before ? 3 : 1;
 }
@@ -19,14 +21,15 @@ Pass pass_of(const std::string& name) {
   throw py::value_error("pass_name: expected forward or backward, got " + name);
 }
 
-LayerSize layer_size(const std::string& cell, Size batch, Size steps, Size input_size, Size hidden_size) {
+LayerSize layer_size(const std::string& cell, Size batch, Size steps, Size input_size, Size hidden_size,
+                     bool bfloat16 = false) {
   if (batch < 0) throw py::value_error("batch: expected at least 0, got " + std::to_string(batch));
   if (steps < 0) throw py::value_error("steps: expected at least 0, got " + std::to_string(steps));
   if (input_size < 1)
     throw py::value_error("input_size: expected at least 1, got " + std::to_string(input_size));
   if (hidden_size < 1)
     throw py::value_error("hidden_size: expected at least 1, got " + std::to_string(hidden_size));
-  return {cell_of(cell), batch, steps, input_size, hidden_size};
+  return {cell_of(cell), batch, steps, input_size, hidden_size, bfloat16};
 }
 
 // N and T of x; its other checks follow with the rest.
@@ -45,11 +48,20 @@ void require_cell_state(Cell cell, const char* name, const OptionalArray& array,
     throw py::value_error(std::string(name) + ": expected an array, got None");
 }
 
+// Calls visit(T{}) for the layer's scalar type, told by the size of a weight: two bytes are bfloat16.
+template <class Visit>
+auto with_weight_size(Size itemsize, Visit&& visit) {
+  if (itemsize == bfloat16_bytes) return visit(float{});
+  if (itemsize != 4 && itemsize != 8)
+    throw py::value_error("itemsize: expected 2, 4 or 8, got " + std::to_string(itemsize));
+  return with_itemsize(itemsize, visit);
+}
+
 std::size_t panel_elements(const std::string& pass_name, const std::string& cell, Size input_size,
                            Size hidden_size, Size itemsize) {
-  const LayerSize size = layer_size(cell, 0, 0, input_size, hidden_size);
-  return with_itemsize(itemsize,
-                       [&](auto zero) { return panel_size<decltype(zero)>(pass_of(pass_name), size); });
+  const LayerSize size = layer_size(cell, 0, 0, input_size, hidden_size, itemsize == bfloat16_bytes);
+  return with_weight_size(itemsize,
+                          [&](auto zero) { return panel_size<decltype(zero)>(pass_of(pass_name), size); });
 }
 
 void pack(const std::string& pass_name, const std::string& cell, const py::array& weight_ih,
@@ -59,7 +71,8 @@ void pack(const std::string& pass_name, const std::string& cell, const py::array
     using T = decltype(zero);
     if (weight_ih.ndim() != 2 || weight_hh.ndim() != 2)
       throw py::value_error("weight_ih, weight_hh: expected 2 axes each");
-    const LayerSize size = layer_size(cell, 0, 0, weight_ih.shape(1), weight_hh.shape(1));
+    const LayerSize size =
+        layer_size(cell, 0, 0, weight_ih.shape(1), weight_hh.shape(1), is_bfloat16(panels));
     const Size rows = gates_of(size.cell) * size.hidden_size;
     Views<T> views;
     const Weights<const T> weights{views.read_flat("weight_ih", weight_ih, {rows, Size(size.input_size)}),
@@ -67,7 +80,9 @@ void pack(const std::string& pass_name, const std::string& cell, const py::array
                                    views.read_flat("bias_ih", bias_ih, {rows}),
                                    views.read_flat("bias_hh", bias_hh, {rows})};
     const Pass pass = pass_of(pass_name);
-    T* out = views.template scratch<T>("panels", panels, panel_size<T>(pass, size));
+    if (size.bfloat16 && pass == Pass::backward)
+      throw py::value_error("panels: expected those of a forward pass, bfloat16 weights are for inference");
+    T* out = views.written_panels("panels", panels, panel_size<T>(pass, size));
     const py::gil_scoped_release release;
     pack_panels<T>(pass, size, weights, out);
   });
@@ -75,8 +90,8 @@ void pack(const std::string& pass_name, const std::string& cell, const py::array
 
 std::size_t tape_size(const std::string& cell, Size batch, Size steps, Size input_size, Size hidden_size,
                       const OptionalArray& lengths, Size itemsize) {
-  const LayerSize size = layer_size(cell, batch, steps, input_size, hidden_size);
-  return with_itemsize(itemsize, [&](auto zero) {
+  const LayerSize size = layer_size(cell, batch, steps, input_size, hidden_size, itemsize == bfloat16_bytes);
+  return with_weight_size(itemsize, [&](auto zero) {
     using T = decltype(zero);
     return tape_bytes<T>(size, Views<T>().lengths(lengths, batch, steps));
   });
@@ -84,8 +99,8 @@ std::size_t tape_size(const std::string& cell, Size batch, Size steps, Size inpu
 
 std::size_t workspace_size(const std::string& pass_name, bool with_tape, const std::string& cell, Size batch,
                            Size steps, Size input_size, Size hidden_size, Size itemsize) {
-  const LayerSize size = layer_size(cell, batch, steps, input_size, hidden_size);
-  return with_itemsize(itemsize, [&](auto zero) {
+  const LayerSize size = layer_size(cell, batch, steps, input_size, hidden_size, itemsize == bfloat16_bytes);
+  return with_weight_size(itemsize, [&](auto zero) {
     using T = decltype(zero);
     return pass_of(pass_name) == Pass::forward ? forward_workspace_bytes<T>(size, with_tape)
                                                : backward_workspace_bytes<T>(size);
@@ -96,14 +111,16 @@ void run_forward(const std::string& cell, const py::array& panels, const py::arr
                  const OptionalArray& h0, const OptionalArray& c0, const OptionalArray& lengths, bool reverse,
                  int threads, const py::array& y, const py::array& h_n, const OptionalArray& c_n,
                  const OptionalArray& tape, const py::array& workspace) {
-  with_scalar("panels", panels, [&](auto zero) {
+  with_panels("panels", panels, [&](auto zero) {
     using T = decltype(zero);
     const auto [N, S] = batch_and_steps("x", x);
     batch_and_steps("y", y);
     const Size I = x.shape(2), H = y.shape(2);
-    const LayerSize size = layer_size(cell, N, S, I, H);
+    const LayerSize size = layer_size(cell, N, S, I, H, is_bfloat16(panels));
     require_cell_state(size.cell, "c0", c0, false);
     require_cell_state(size.cell, "c_n", c_n, true);
+    if (size.bfloat16 && tape)
+      throw py::value_error("tape: expected None, bfloat16 weights are for inference");
     Views<T> views;
     const std::int64_t* valid = views.lengths(lengths, N, S);
     const ForwardArguments<T> arguments{
@@ -163,8 +180,8 @@ void run_backward(const std::string& cell, const py::array& panels, const py::ar
 
 py::dict plan_of(const std::string& cell, Size batch, Size steps, Size input_size, Size hidden_size,
                  int threads, Size itemsize) {
-  const LayerSize size = layer_size(cell, batch, steps, input_size, hidden_size);
-  return with_itemsize(itemsize, [&](auto zero) {
+  const LayerSize size = layer_size(cell, batch, steps, input_size, hidden_size, itemsize == bfloat16_bytes);
+  return with_weight_size(itemsize, [&](auto zero) {
     const Plan plan = explain_plan<decltype(zero)>(size, threads);
     py::dict d;
     d["split"] = plan.split == Split::rows ? "rows" : "units";

@@ -18,6 +18,7 @@ PYBIND11_MODULE(FASTRNN_MODULE, module, pybind11::mod_gil_not_used()) {
         d["float32_lanes"] = info.float32_lanes;
         d["float64_lanes"] = info.float64_lanes;
         d["fused_multiply_add"] = info.fused_multiply_add;
+        d["bfloat16"] = info.bfloat16_dot ? "dot product" : "widened";
         return d;
       },
       "How this module was compiled.");

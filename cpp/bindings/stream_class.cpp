@@ -31,10 +31,14 @@ class StreamStack {
                               " like the output before, got " + std::to_string(input_size));
       const bool linear = name == "linear";
       const Cell cell = linear ? Cell::lstm : cell_of(name);
-      const std::size_t count = linear ? linear_panel_size<T>(input_size, output_size)
-                                       : panel_size<T>(Pass::forward, {cell, 0, 0, input_size, output_size});
-      stages_.push_back({linear ? StageKind::linear : StageKind::recurrent, cell, input_size, output_size,
-                         aligned<T>("panels", panels, count, false)});
+      const bool bfloat16 = !linear && is_bfloat16(panels);
+      const LayerSize size{cell, 0, 0, input_size, output_size, bfloat16};
+      const std::size_t count =
+          linear ? linear_panel_size<T>(input_size, output_size) : panel_size<T>(Pass::forward, size);
+      const T* data = linear ? aligned<T>("panels", panels, count, false)
+                             : aligned_panels<T>("panels", panels, count, false);
+      stages_.push_back(
+          {linear ? StageKind::linear : StageKind::recurrent, cell, input_size, output_size, data, bfloat16});
       panels_.push_back(panels);
     }
     stack_ = {stages_.data(), static_cast<std::int64_t>(stages_.size()), batch, nullptr};

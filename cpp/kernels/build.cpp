@@ -20,7 +20,8 @@ BuildInfo build_info() noexcept {
               EIGEN_MINOR_VERSION),
           static_cast<int>(lane_width<float>),
           static_cast<int>(lane_width<double>),
-          fused};
+          fused,
+          has_bfloat16_dot()};
 }
 
 }  // namespace fastrnn

@@ -59,6 +59,13 @@ def float_dtype(value: Any) -> np.dtype[Any]:
     return dtype
 
 
+def recurrent_dtype(value: Any) -> tuple[np.dtype[Any], bool]:
+    """Return the dtype of a recurrent layer's arrays, and whether its weights are bfloat16."""
+    if str(value) == "bfloat16":
+        return np.dtype(np.float32), True
+    return float_dtype(value), False
+
+
 def _typed(name: str, value: Any, dtype: np.dtype[Any], owner: str) -> FloatArray:
     array = np.asarray(value)
     if array.dtype != dtype:

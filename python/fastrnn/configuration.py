@@ -23,6 +23,7 @@ def collect() -> dict[str, Any]:
         "float32_lanes": build["float32_lanes"],
         "float64_lanes": build["float64_lanes"],
         "fused_multiply_add": build["fused_multiply_add"],
+        "bfloat16": build["bfloat16"],
         "compiler": build["compiler"],
         "eigen": build["eigen"],
         "threads": get_num_threads(),

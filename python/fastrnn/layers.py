@@ -34,7 +34,7 @@ class LSTM(RecurrentNetwork):
         A second set of weights reads each row from its last valid step to its first; outputs
         (N, T, 2*H) hold both directions side by side.
     dtype : dtype, default float32
-        float32 or float64.
+        float32 or float64; ``"bfloat16"`` as `to` makes it.
     seed : int, numpy.random.Generator or None, default None
         For the initial values, uniform in +-1/sqrt(H), and dropout masks.
     reverse : bool, default False
@@ -119,7 +119,7 @@ class GRU(RecurrentNetwork):
         A second set of weights reads each row from its last valid step to its first; outputs
         (N, T, 2*H) hold both directions side by side.
     dtype : dtype, default float32
-        float32 or float64.
+        float32 or float64; ``"bfloat16"`` as `to` makes it.
     seed : int, numpy.random.Generator or None, default None
         For the initial values, uniform in +-1/sqrt(H), and dropout masks.
     reverse : bool, default False
@@ -198,7 +198,7 @@ class RNN(RecurrentNetwork):
         A second set of weights reads each row from its last valid step to its first; outputs
         (N, T, 2*H) hold both directions side by side.
     dtype : dtype, default float32
-        float32 or float64.
+        float32 or float64; ``"bfloat16"`` as `to` makes it.
     seed : int, numpy.random.Generator or None, default None
         For the initial values, uniform in +-1/sqrt(H), and dropout masks.
     reverse : bool, default False

@@ -52,7 +52,9 @@ class RecurrentNetwork(Recurrent):
         self.num_directions = 2 if bidirectional else 1
         self.output_size = self.hidden_size * self.num_directions
         self.reverse = bool(reverse)
-        super().__init__(_checks.float_dtype(dtype))
+        array_dtype, bfloat16 = _checks.recurrent_dtype(dtype)
+        super().__init__(array_dtype)
+        self._weight_dtype = "bfloat16" if bfloat16 else str(array_dtype)
         rng = initializers.generator(seed)
         if self.dropout and self.num_layers == 1:
             warnings.warn(
@@ -75,7 +77,7 @@ class RecurrentNetwork(Recurrent):
                 self.hidden_size,
                 bias=self.bias,
                 reverse=self.reverse,
-                dtype=self.dtype,
+                dtype=self._weight_dtype,
                 seed=rng,
             )
             layers.append(Bidirectional(layer, seed=rng) if self.bidirectional else layer)
@@ -230,7 +232,7 @@ class RecurrentNetwork(Recurrent):
             "batch_first": self.batch_first,
             "dropout": self.dropout,
             "bidirectional": self.bidirectional,
-            "dtype": str(self.dtype),
+            "dtype": self._weight_dtype,
         }
         return config | ({"reverse": True} if self.reverse else {})
 

@@ -16,6 +16,7 @@ class LayerPlan:
     module : str
         The instruction set of the loaded kernels.
     cell, dtype : str
+        dtype: that of the weights.
     batch_size, steps, input_size, hidden_size : int
         N, T, I, H.
     tile : tuple of int
@@ -26,10 +27,12 @@ class LayerPlan:
         Threads that the forward pass uses.
     hoisted : bool
         Whether the input's products are taken for many steps at once, or within each step.
+    bfloat16 : str
+        How weights in bfloat16 are multiplied, ``"dot product"`` or ``"widened"``; else empty.
     forward_panel_bytes, backward_panel_bytes : int
         Packed weights, read once a step (by units: a thread reads its share).
     tape_bytes : int
-        Kept by a training pass.
+        Kept by a training pass. bfloat16 is for inference: no tape, no backward panels.
     workspace_bytes : int
         Scratch of inference.
     flops : float
@@ -48,6 +51,7 @@ class LayerPlan:
     split: str
     threads: int
     hoisted: bool
+    bfloat16: str
     forward_panel_bytes: int
     backward_panel_bytes: int
     tape_bytes: int
@@ -61,6 +65,7 @@ class LayerPlan:
         threads = "1 thread"
         if self.threads > 1:
             threads = f"{self.threads} threads, split by {self.split}"
+        weights = f", {self.bfloat16}" if self.bfloat16 else ""
         inputs = "taken for many steps at once" if self.hoisted else "within each step"
         return "\n".join(
             (
@@ -68,7 +73,7 @@ class LayerPlan:
                 f"  kernels      {self.module}, tiles of {tile}",
                 f"  threads      {threads}",
                 f"  input        products {inputs}",
-                f"  weights      {_size(self.forward_panel_bytes)} read each step"
+                f"  weights      {_size(self.forward_panel_bytes)}{weights}, read each step"
                 f" ({_size(self.backward_panel_bytes)} in BPTT)",
                 f"  memory       workspace {_size(self.workspace_bytes)},"
                 f" tape {_size(self.tape_bytes)}",

@@ -162,6 +162,45 @@ class Layer(ABC):
     def config(self) -> dict[str, Any]:
         """Return what makes an equal layer, less the parameters' values: plain JSON values."""
 
+    def to(self, dtype: Any) -> Layer:
+        """Return a copy of this layer with another dtype.
+
+        ``"bfloat16"`` is for inference and `Stream`: the kernels read the recurrent layers' weight
+        matrices rounded to bfloat16, half the memory of float32. Inputs, outputs, states, biases
+        and sums stay float32, and so do `parameters`, which are rounded when they are packed;
+        layers without recurrence stay float32. Where the processor multiplies bfloat16
+        (AVX512-BF16), x and h are rounded to it in the products; elsewhere weights are widened,
+        and results are bit for bit those of float32 weights with bfloat16 values.
+
+        Parameters
+        ----------
+        dtype : dtype
+            float32, float64 or ``"bfloat16"``.
+
+        Returns
+        -------
+        layer
+            With its own parameters, converted; gradients zero. This layer stays as it is.
+
+        Raises
+        ------
+        TypeError
+            If `dtype` is none of these.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastrnn as fr
+        >>> layer = fr.LSTM(3, 256, seed=0)
+        >>> x = np.ones((1, 5, 3), np.float32)
+        >>> y, _ = layer.to("bfloat16")(x)
+        >>> y.dtype, bool(abs(y - layer(x)[0]).max() < 0.01)
+        (dtype('float32'), True)
+        """
+        from fastrnn.serialization import converted
+
+        return converted(self, dtype)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # By configuration and vector: pickled views would come apart from their vector.
         from fastrnn.serialization import rebuild

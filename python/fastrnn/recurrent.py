@@ -34,7 +34,7 @@ class RecurrentLayer(Recurrent):
     reverse : bool, default False
         Run each row from its last valid step to its first; outputs stay aligned with inputs.
     dtype : dtype, default float32
-        float32 or float64.
+        float32 or float64; ``"bfloat16"`` as `Layer.to` makes it.
     seed : int, numpy.random.Generator or None, default None
         For the initial values, uniform in +-1/sqrt(H).
 
@@ -66,9 +66,10 @@ class RecurrentLayer(Recurrent):
         self.output_size = self.hidden_size
         self.bias = bool(bias)
         self.reverse = bool(reverse)
-        super().__init__(_checks.float_dtype(dtype))
+        array_dtype, bfloat16 = _checks.recurrent_dtype(dtype)
+        super().__init__(array_dtype)
         self._kind = ops.LayerKind(
-            cell, self.input_size, self.hidden_size, self.reverse, self.dtype
+            cell, self.input_size, self.hidden_size, self.reverse, self.dtype, bfloat16
         )
         self._panels = ops.Panels(self._kind)
         self._buffers = ops.BufferPool()
@@ -121,6 +122,11 @@ class RecurrentLayer(Recurrent):
         self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
     ) -> tuple[FloatArray, Any, Tape]:
         """Run for training; as calling the layer, and keeps what `backward` needs."""
+        if self._kind.bfloat16:
+            raise RuntimeError(
+                "forward: expected a float32 or float64 layer, got one with bfloat16 weights, "
+                "which are for inference; train before layer.to('bfloat16')"
+            )
         y, final, record, version = self._run(x, state, lengths, out, record=True)
         assert record is not None
         return y, final, Tape(self, _Kept(record, version))
@@ -168,7 +174,7 @@ class RecurrentLayer(Recurrent):
             self.hidden_size,
             bias=self.bias,
             reverse=not self.reverse,
-            dtype=self.dtype,
+            dtype=self._kind.weight_dtype,
             seed=seed,
         )
 
@@ -196,7 +202,7 @@ class RecurrentLayer(Recurrent):
             "hidden_size": self.hidden_size,
             "bias": self.bias,
             "reverse": self.reverse,
-            "dtype": str(self.dtype),
+            "dtype": self._kind.weight_dtype,
         }
 
     def _run(

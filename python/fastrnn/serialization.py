@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrnn import safetensors_file
+from fastrnn import _checks, safetensors_file
 from fastrnn._checks import FloatArray
 from fastrnn.composition import Bidirectional, Sequential, Stacked
 from fastrnn.dropout import Dropout
@@ -20,6 +20,7 @@ from fastrnn.recurrent import RecurrentLayer
 from fastrnn.standardize import Standardize
 
 _FORMAT = "1"
+_RECURRENT = ("LSTM", "GRU", "RNN", "RecurrentLayer")  # those that can have bfloat16 weights
 _SIMPLE: dict[str, type[Layer]] = {
     c.__name__: c
     for c in (
@@ -72,6 +73,25 @@ def rebuild(config: dict[str, Any], vector: FloatArray) -> Layer:
     layer = from_config(config)
     layer.parameter_vector[...] = vector
     return layer
+
+
+def converted(layer: Layer, dtype: Any) -> Layer:
+    """Make a copy of `layer` with another dtype: what `Layer.to` does."""
+    array_dtype, bfloat16 = _checks.recurrent_dtype(dtype)
+    config = _with_dtype(layer.config(), str(array_dtype), bfloat16)
+    return rebuild(config, layer.parameter_vector)
+
+
+def _with_dtype(config: Any, dtype: str, bfloat16: bool) -> Any:
+    """Return `config` with the dtype put into every layer in it."""
+    if isinstance(config, list):
+        return [_with_dtype(entry, dtype, bfloat16) for entry in config]
+    if not isinstance(config, dict):
+        return config
+    changed = {key: _with_dtype(value, dtype, bfloat16) for key, value in config.items()}
+    if "dtype" in changed:
+        changed["dtype"] = "bfloat16" if bfloat16 and config["type"] in _RECURRENT else dtype
+    return changed
 
 
 def save(

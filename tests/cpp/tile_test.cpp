@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "helpers.hpp"
+#include "panel.hpp"
 
 using namespace fastrnn;
 using fastrnn::testing::Array;
@@ -40,7 +41,61 @@ void check_tile(Index rows, Index features) {
   CHECK(result[rows * packets * width] == guard);
 }
 
+// Weights in bfloat16 give the bits of the same weights in float, in either number of groups.
+template <int packets, int groups>
+void check_widened(Index rows, Index features) {
+  constexpr Index width = lane_width<float>, numbers = packets * width;
+  using Shape = TileShape<packets, packets, 0, 0, groups>;
+  const Index pairs = (features + 1) / 2;
+  Array<float> a(rows * (features + 1)), weights(groups * numbers * features);
+  Array<float> plain(groups * features * numbers), words(groups * pairs * numbers);
+  Array<float> results[] = {Array<float>(groups * rows * numbers), Array<float>(groups * rows * numbers)};
+  a.randomize(1);
+  weights.randomize(2);
+  for (Index g = 0; g < groups; ++g) {
+    for (Index p = 0; p < packets; ++p) {  // a packet's lanes are rows of weights, as in the public arrays
+      float* from = weights.data() + (g * packets + p) * width * features;
+      pack_bfloat16(from, width, features, words.data() + g * pairs * numbers + p * width, numbers);
+      for (Index lane = 0; lane < width; ++lane) {
+        for (Index k = 0; k < features; ++k) {
+          const std::uint32_t bits = round_to_bfloat16(from[lane * features + k]) << 16;
+          std::memcpy(plain.data() + (g * features + k) * numbers + p * width + lane, &bits, sizeof bits);
+        }
+      }
+    }
+  }
+  const Index block = features + features % 2;  // a row's numbers in one block
+  Product<float> product{a.data(), block,        1,       0,     block,
+                         features, plain.data(), numbers, width, features * numbers};
+  const auto target = [&](int i) { return Sums<float>{results[i].data(), numbers, width, rows * numbers}; };
+  multiply_tile<Shape>(rows, Sums<const float>{}, product, {}, target(0));
+  product.panel = words.data();
+  product.group_stride = pairs * numbers;
+  multiply_tile<Shape, PanelFormat::widened>(rows, Sums<const float>{}, product, {}, target(1));
+  for (Index i = 0; i < groups * rows * numbers; ++i) REQUIRE(results[0][i] == results[1][i]);
+  REQUIRE(results[0][groups * rows * numbers - 1] != 0.0f);
+}
+
 }  // namespace
+
+TEST_CASE("weights in bfloat16 sum to the bits of their values in float") {
+  for (const Index features : {1, 2, 15, 16, 17, 40}) {
+    for (Index rows = 1; rows <= tile_rows(4); ++rows) check_widened<4, 1>(rows, features);
+    for (Index rows = 1; rows <= tile_rows(3); ++rows) check_widened<3, 1>(rows, features);
+    for (Index rows = 1; rows <= rows_of_two_groups; ++rows) check_widened<4, 2>(rows, features);
+  }
+}
+
+TEST_CASE("bfloat16 is the nearest, ties to even, and NaN stays NaN") {
+  const auto round = [](float number) { return round_to_bfloat16(number); };
+  CHECK(round(1.0f) == 0x3f80);
+  CHECK(round(1.0f + 0x1p-8f) == 0x3f80);  // a tie, to even
+  CHECK(round(1.0f + 0x3p-8f) == 0x3f82);  // a tie, to even
+  CHECK(round(1.0f + 0x1.01p-8f) == 0x3f81);
+  CHECK(round(-0.0f) == 0x8000);
+  CHECK(round(std::numeric_limits<float>::max()) == 0x7f80);  // rounds to infinity
+  CHECK((round(std::numeric_limits<float>::quiet_NaN()) & 0x7fff) > 0x7f80);
+}
 
 TEST_CASE_TEMPLATE("a tile sums in the promised order for every height", T, float, double) {
   for (Index rows = 1; rows <= tile_rows(4); ++rows) {
@@ -63,6 +118,14 @@ TEST_CASE("parts cover a range once, in order, none too large and none small") {
         next = row + count;
       });
       CHECK(next == 5 + total);
+      for_each_part(
+          {5, 5 + total}, tallest,
+          [&](Index row, Index count) {
+            CHECK(row + count == next);
+            next = row;
+          },
+          Order::descending);
+      CHECK(next == 5);
       if (total > tallest) CHECK(2 * smallest >= tallest);
     }
   }

@@ -11,6 +11,8 @@ struct BuildInfo {
   int float32_lanes;  // numbers in a vector register
   int float64_lanes;
   bool fused_multiply_add;
+  bool bfloat16_dot;  // on this processor bfloat16 weights meet x and h rounded to bfloat16; else they are
+                      // widened
 };
 
 BuildInfo build_info() noexcept;

@@ -27,14 +27,14 @@ def explain_plan(kind: LayerKind, batch: int, steps: int, name: str) -> LayerPla
         The layer's place in its network.
     """
     size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
-    itemsize = kind.dtype.itemsize
+    itemsize = kind.weight_itemsize
     plan = kernels.explain_plan(*size, get_num_threads(), itemsize)
     build = build_info()
     return LayerPlan(
         name=name,
         module=build["instruction_set"],
         cell=kind.cell,
-        dtype=str(kind.dtype),
+        dtype=kind.weight_dtype,
         batch_size=batch,
         steps=steps,
         input_size=kind.input_size,
@@ -43,9 +43,10 @@ def explain_plan(kind: LayerKind, batch: int, steps: int, name: str) -> LayerPla
         split=plan["split"],
         threads=plan["threads"],
         hoisted=plan["hoisted"],
-        forward_panel_bytes=panel_size(kind, "forward") * itemsize,
-        backward_panel_bytes=panel_size(kind, "backward") * itemsize,
-        tape_bytes=kernels.tape_size(*size, None, itemsize),
+        bfloat16=build["bfloat16"] if kind.bfloat16 else "",
+        forward_panel_bytes=panel_size(kind, "forward") * kind.dtype.itemsize,
+        backward_panel_bytes=0 if kind.bfloat16 else panel_size(kind, "backward") * itemsize,
+        tape_bytes=0 if kind.bfloat16 else kernels.tape_size(*size, None, itemsize),
         workspace_bytes=kernels.workspace_size("forward", False, *size, itemsize),
         flops=2 * plan["multiply_adds"],
     )

@@ -69,7 +69,7 @@ def forward(
     """
     batch, steps = x.shape[:2]
     size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
-    itemsize = kind.dtype.itemsize
+    itemsize = kind.weight_itemsize
     y = np.empty((batch, steps, kind.hidden_size), kind.dtype) if out is None else out
     h_n = np.empty((batch, kind.hidden_size), kind.dtype)
     c_n = np.empty_like(h_n) if kind.has_cell_state else None

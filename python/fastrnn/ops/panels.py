@@ -43,6 +43,17 @@ class LayerKind:
     hidden_size: int
     reverse: bool
     dtype: np.dtype[Any]
+    bfloat16: bool = False
+
+    @property
+    def weight_dtype(self) -> str:
+        """What the forward panels hold: float32, float64 or bfloat16."""
+        return "bfloat16" if self.bfloat16 else str(self.dtype)
+
+    @property
+    def weight_itemsize(self) -> int:
+        """Bytes of a weight in the forward panels."""
+        return 2 if self.bfloat16 else self.dtype.itemsize
 
     @property
     def has_cell_state(self) -> bool:
@@ -67,9 +78,11 @@ def packed(
     Returns
     -------
     ndarray, (panel size,)
+        Of uint32, two weights in each, where the weights are bfloat16.
     """
     if panels is None:
-        panels = aligned_empty(panel_size(kind, pass_name), kind.dtype)
+        dtype = np.dtype(np.uint32) if kind.bfloat16 else kind.dtype
+        panels = aligned_empty(panel_size(kind, pass_name), dtype)
     kernels.pack(
         pass_name,
         kind.cell,
@@ -85,7 +98,7 @@ def packed(
 def panel_size(kind: LayerKind, pass_name: str) -> int:
     """Return the elements of the panels of one pass."""
     return kernels.panel_size(
-        pass_name, kind.cell, kind.input_size, kind.hidden_size, kind.dtype.itemsize
+        pass_name, kind.cell, kind.input_size, kind.hidden_size, kind.weight_itemsize
     )
 
 

@@ -53,6 +53,6 @@ def stream_stack(stages: list[Stage], batch: int) -> Any:
     batch : int
         N.
     """
-    single = stages[0][3].dtype == np.float32
-    make = kernels.StreamFloat32 if single else kernels.StreamFloat64
+    double = stages[0][3].dtype == np.float64
+    make = kernels.StreamFloat64 if double else kernels.StreamFloat32
     return make(stages, batch)
