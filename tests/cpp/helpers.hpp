@@ -17,7 +17,6 @@ class Array {
     void* place = storage_.data();
     std::size_t space = storage_.size();
     data_ = static_cast<T*>(std::align(alignment, count * sizeof(T), place, space));
-    for (std::size_t i = 0; i < count; ++i) data_[i] = T(0);
   }
 
   T* data() { return data_; }
@@ -33,7 +32,7 @@ class Array {
 
  private:
   std::size_t count_;
-  std::vector<char> storage_;
+  std::vector<char> storage_;  // zeros
   T* data_;
 };
 

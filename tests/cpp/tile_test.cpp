@@ -49,7 +49,7 @@ void check_widened(Index rows, Index features) {
   const Index pairs = (features + 1) / 2;
   Array<float> a(rows * (features + 1)), weights(groups * numbers * features);
   Array<float> plain(groups * features * numbers), words(groups * pairs * numbers);
-  Array<float> results[] = {Array<float>(groups * rows * numbers), Array<float>(groups * rows * numbers)};
+  Array<float> in_float(groups * rows * numbers), widened(groups * rows * numbers);
   a.randomize(1);
   weights.randomize(2);
   for (Index g = 0; g < groups; ++g) {
@@ -67,13 +67,14 @@ void check_widened(Index rows, Index features) {
   const Index block = features + features % 2;  // a row's numbers in one block
   Product<float> product{a.data(), block,        1,       0,     block,
                          features, plain.data(), numbers, width, features * numbers};
-  const auto target = [&](int i) { return Sums<float>{results[i].data(), numbers, width, rows * numbers}; };
-  multiply_tile<Shape>(rows, Sums<const float>{}, product, {}, target(0));
+  Sums<float> result{in_float.data(), numbers, width, rows * numbers};
+  multiply_tile<Shape>(rows, Sums<const float>{}, product, {}, result);
   product.panel = words.data();
   product.group_stride = pairs * numbers;
-  multiply_tile<Shape, PanelFormat::widened>(rows, Sums<const float>{}, product, {}, target(1));
-  for (Index i = 0; i < groups * rows * numbers; ++i) REQUIRE(results[0][i] == results[1][i]);
-  REQUIRE(results[0][groups * rows * numbers - 1] != 0.0f);
+  result.data = widened.data();
+  multiply_tile<Shape, PanelFormat::widened>(rows, Sums<const float>{}, product, {}, result);
+  for (Index i = 0; i < groups * rows * numbers; ++i) REQUIRE(in_float[i] == widened[i]);
+  REQUIRE(in_float[groups * rows * numbers - 1] != 0.0f);
 }
 
 }  // namespace
