@@ -99,7 +99,7 @@ void require(const char* name, const py::array& array, const std::vector<py::ssi
   if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0)
     throw py::value_error(std::string(name) + ": expected aligned elements, got an unaligned array");
   for (py::ssize_t axis = 0; axis < array.ndim(); ++axis) {
-    if (array.strides(axis) % static_cast<py::ssize_t>(sizeof(T)) != 0)
+    if (array.shape(axis) > 1 && array.strides(axis) % static_cast<py::ssize_t>(sizeof(T)) != 0)
       throw py::value_error(std::string(name) + ": expected strides of whole elements, got others");
   }
   const py::ssize_t last = array.ndim() - 1;

@@ -37,7 +37,8 @@ class BufferPool:
     def take(self, size: int) -> NDArray[np.uint8]:
         """Return an aligned buffer of at least `size` bytes: the smallest free one that fits."""
         with self._lock:
-            self._free.sort(key=len)
+            if len(self._free) > 1:
+                self._free.sort(key=len)
             for i, buffer in enumerate(self._free):
                 if buffer.size >= size:
                     return self._free.pop(i)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastrnn._checks import FloatArray
 from fastrnn._isa import kernels
@@ -111,7 +110,7 @@ class Panels:
     def __init__(self, kind: LayerKind) -> None:
         self._kind = kind
         self._lock = threading.Lock()
-        self._packed_from: NDArray[Any] | None = None
+        self._packed_from: FloatArray | None = None
         self._panels: dict[str, FloatArray] = {}
         self._current: set[str] = set()
         self.version = 0
@@ -128,10 +127,9 @@ class Panels:
         vector : ndarray, (parameters,)
             All weights of the layer, contiguous.
         """
-        bits = vector.view(np.int32)  # compares bits: no trouble with NaN or signed zeros
         with self._lock:
-            if self._packed_from is None or (self._packed_from != bits).any():
-                self._packed_from = bits.copy()
+            if self._packed_from is None or not kernels.same_bytes(self._packed_from, vector):
+                self._packed_from = vector.copy()
                 self._current.clear()
                 self.version += 1
             if pass_name not in self._current:
