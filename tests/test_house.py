@@ -26,16 +26,18 @@ MAY_IMPORT = {
     "ops": {"_checks", "_isa", "_threads", "ops", "plan"},
     "initializers": {"_checks"},
     "reference": set(),
-    "protocol": {"_checks", "serialization"},  # to be unpickled, layers name who rebuilds them
+    "sharing": {"_checks"},
+    "protocol": {"_checks", "serialization", "sharing"},  # unpickling names who rebuilds
     "ragged": set(),
-    "recurrent": {"_checks", "initializers", "ops", "plan", "protocol"},
+    "recurrent": {"_checks", "initializers", "ops", "plan", "protocol", "sharing"},
     "dropout": {"_checks", "initializers", "protocol"},
-    "composition": {"_checks", "initializers", "dropout", "protocol"},
+    "composition": {"_checks", "initializers", "dropout", "protocol", "sharing"},
     "network": {
         "_checks", "initializers", "composition", "dropout", "plan", "protocol", "recurrent",
+        "sharing",
     },
     "layers": {"_checks", "network"},
-    "feedforward": {"_checks", "initializers", "ops", "protocol"},
+    "feedforward": {"_checks", "initializers", "ops", "protocol", "sharing"},
     "pooling": {"_checks", "protocol"},
     "standardize": {"_checks", "protocol", "ragged"},
     "safetensors_file": set(),

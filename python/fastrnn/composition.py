@@ -12,6 +12,7 @@ from fastrnn import _checks, initializers
 from fastrnn._checks import FloatArray
 from fastrnn.dropout import Dropout
 from fastrnn.protocol import Layer, Recurrent, Shapes, Tape, adopt, bind_children
+from fastrnn.sharing import Holders
 
 
 class _Composite(Layer):
@@ -19,9 +20,9 @@ class _Composite(Layer):
 
     def __init__(self, children: dict[str, Layer]) -> None:
         self._children = children
-        with_parameters = [c for c in children.values() if c.parameter_vector.size]
+        with_parameters = [c for c in children.values() if c._parameter_vector.size]
         for name, child in children.items():
-            if child.parameter_vector.size and child.dtype != with_parameters[0].dtype:
+            if child._parameter_vector.size and child.dtype != with_parameters[0].dtype:
                 raise TypeError(
                     f"layers[{name}]: expected dtype {with_parameters[0].dtype} like the first, "
                     f"got {child.dtype}"
@@ -37,8 +38,8 @@ class _Composite(Layer):
             for name, shape in child.shapes().items()
         }
 
-    def _bind(self, parameters: FloatArray, gradients: FloatArray) -> None:
-        super()._bind(parameters, gradients)
+    def _bind(self, parameters: FloatArray, gradients: FloatArray, holders: Holders) -> None:
+        super()._bind(parameters, gradients, holders)
         bind_children(self, list(self._children.values()))
 
     def reseed(self, rng: np.random.Generator) -> None:
@@ -119,7 +120,7 @@ class _Chain(_Composite):
         tapes = tape.use(self)
         dstates = list(self._states("dstate", dstate))
         # A layer's dx is wanted by the caller, or by a layer below that has parameters.
-        with_parameters = [bool(layer.parameter_vector.size) for layer in self.layers]
+        with_parameters = [bool(layer._parameter_vector.size) for layer in self.layers]
         for i in reversed(range(len(self.layers))):
             extra: dict[str, Any] = {} if i > 0 or add_to is None else {"add_to": add_to}
             wanted = input_gradient or any(with_parameters[:i])

@@ -14,6 +14,7 @@ from fastrnn.dropout import Dropout
 from fastrnn.plan import LayerPlan, NetworkPlan
 from fastrnn.protocol import Layer, Recurrent, Shapes, Tape, adopt
 from fastrnn.recurrent import RecurrentLayer
+from fastrnn.sharing import Holders
 
 Seed = int | np.random.Generator | None
 
@@ -94,9 +95,9 @@ class RecurrentNetwork(Recurrent):
                 names += [f"{kind}_l{level}{suffix}" for kind in kinds]
         return dict(zip(names, self._stack.shapes().values(), strict=True))
 
-    def _bind(self, parameters: FloatArray, gradients: FloatArray) -> None:
-        super()._bind(parameters, gradients)
-        self._stack._bind(parameters, gradients)
+    def _bind(self, parameters: FloatArray, gradients: FloatArray, holders: Holders) -> None:
+        super()._bind(parameters, gradients, holders)
+        self._stack._bind(parameters, gradients, holders)
 
     def reseed(self, rng: np.random.Generator) -> None:
         """Draw the masks between layers from `rng` from now on."""

@@ -10,7 +10,8 @@ import numpy as np
 from fastrnn import _checks, initializers, ops
 from fastrnn._checks import FloatArray
 from fastrnn.plan import LayerPlan
-from fastrnn.protocol import Recurrent, Shapes, Tape, own_vectors
+from fastrnn.protocol import Recurrent, Shapes, Tape, own_vectors, views
+from fastrnn.sharing import Holders
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,9 @@ class RecurrentLayer(Recurrent):
             shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
         return shapes
 
-    def _bind(self, parameters: FloatArray, gradients: FloatArray) -> None:
-        super()._bind(parameters, gradients)
-        self._weights = _weights(self.parameters)
+    def _bind(self, parameters: FloatArray, gradients: FloatArray, holders: Holders) -> None:
+        super()._bind(parameters, gradients, holders)
+        self._weights = _weights(views(parameters, self.shapes()))
         self._weight_gradients = _weights(self.gradients)
 
     def __call__(
@@ -137,7 +138,7 @@ class RecurrentLayer(Recurrent):
             shape = (kept.record.batch, kept.record.steps, self.hidden_size)
             _checks.of_shape("dy", dy, "(N, T, H)", shape, self.dtype)
         self._state("dstate", dstate, kept.record.batch)
-        _, version = self._panels.get("backward", self._weights, self.parameter_vector)
+        _, version = self._packed("backward")
         if version != kept.version:
             raise RuntimeError("tape: the parameters changed since forward; run forward again")
 
@@ -212,11 +213,15 @@ class RecurrentLayer(Recurrent):
         batch, steps = x.shape[:2]
         valid = _checks.lengths(lengths, batch, steps)
         h0, c0 = self._state("state", state, batch)
-        panels, version = self._panels.get("forward", self._weights, self.parameter_vector)
+        panels, version = self._packed("forward")
         y, h_n, c_n, kept = ops.forward(
             self._kind, panels, x, h0, c0, valid, out=out, record=record, buffers=self._buffers
         )
         return y, h_n if c_n is None else (h_n, c_n), kept, version
+
+    def _packed(self, pass_name: str) -> tuple[FloatArray, int]:
+        quiet_since = self._holders.quiet_since()
+        return self._panels.get(pass_name, self._weights, self._parameter_vector, quiet_since)
 
     def _state(
         self, name: str, state: Any, batch: int
