@@ -64,6 +64,9 @@ class RecurrentNetwork(Recurrent):
             )
         self._has_cell_state = cell == "lstm"
         self._stack = self._build(rng)
+        self._recurrent_places = [
+            i for i, layer in enumerate(self._stack.layers) if isinstance(layer, Recurrent)
+        ]
         adopt(self, [self._stack])
 
     def _build(self, rng: np.random.Generator) -> Stacked:
@@ -279,11 +282,8 @@ class RecurrentNetwork(Recurrent):
     def _packed(self, states: tuple[Any, ...]) -> Any:
         """Put the stack's states together in PyTorch's layout: the inverse of `_states`."""
         cells: list[Any] = []
-        for layer, entry in zip(self._stack.layers, states, strict=True):
-            if isinstance(layer, Bidirectional):
-                cells += entry
-            elif isinstance(layer, Recurrent):
-                cells.append(entry)
+        for place in self._recurrent_places:
+            cells += states[place] if self.bidirectional else (states[place],)
         if self._has_cell_state:
             return _stacked([h for h, _ in cells]), _stacked([c for _, c in cells])
         return _stacked(cells)
