@@ -180,7 +180,8 @@ def test_calls_from_several_threads_that_want_the_pool():
         wrong.extend(i for i in range(10) if not np.array_equal(layer(x)[0], y))
 
     threads = [
-        threading.Thread(target=work, args=pair) for pair in zip(layers, expected, strict=True)
+        threading.Thread(target=work, args=pair, daemon=True)
+        for pair in zip(layers, expected, strict=True)
     ]
     for thread in threads:
         thread.start()
