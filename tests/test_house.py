@@ -59,13 +59,14 @@ MAY_IMPORT = {
     "training": {"_checks", "data", "initializers", "losses", "optim", "progress", "protocol"},
     "testing": {"_checks", "protocol"},
     "configuration": {"_isa", "_threads", "ops"},
+    "threadpools": {"_isa", "_threads", "ops"},
     "cli": {"_isa", "configuration", "ops", "cli", "protocol", "serialization", "training", ""},
     "__main__": {"cli"},
 }  # fmt: skip
 
 #: Third-party packages that a module may import, beside the standard library.
 THIRD_PARTY = {"numpy"}
-OPTIONAL = {"cli": {"matplotlib"}}  # inside functions only
+OPTIONAL = {"cli": {"matplotlib"}, "threadpools": {"threadpoolctl"}}  # inside functions only
 
 PACKAGE_FILES = sorted(PYTHON.rglob("*.py"))
 
@@ -249,7 +250,8 @@ def test_import_is_cheap_and_quiet():
 import sys, threading
 import fastrnn
 loaded = {name.split('.')[0] for name in sys.modules}
-print(threading.active_count(), sorted(loaded & {'matplotlib', 'torch', 'onnx', 'scipy', 'pandas'}))
+optional = {'matplotlib', 'torch', 'onnx', 'scipy', 'pandas', 'threadpoolctl', 'joblib'}
+print(threading.active_count(), sorted(loaded & optional))
 """
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
