@@ -81,7 +81,7 @@ inline std::string shape_text(const std::vector<py::ssize_t>& shape) {
 
 template <class T>
 bool has_type(const py::array& array) {
-  return array.dtype().equal(py::dtype::of<T>());
+  return py::isinstance<py::array_t<T>>(array);  // without a detour over Python's ==
 }
 
 // Elements of type T in native byte order, aligned, the last axis side by side, of the given shape.
@@ -91,10 +91,9 @@ void require(const char* name, const py::array& array, const std::vector<py::ssi
     throw py::type_error(std::string(name) + ": expected dtype " + std::string(py::str(py::dtype::of<T>())) +
                          ", got " + std::string(py::str(array.dtype())));
   }
-  const std::vector<py::ssize_t> got(array.shape(), array.shape() + array.ndim());
-  if (got != shape) {
+  if (!std::equal(shape.begin(), shape.end(), array.shape(), array.shape() + array.ndim())) {
     throw py::value_error(std::string(name) + ": expected shape " + shape_text(shape) + ", got " +
-                          shape_text(got));
+                          shape_text({array.shape(), array.shape() + array.ndim()}));
   }
   if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0)
     throw py::value_error(std::string(name) + ": expected aligned elements, got an unaligned array");
