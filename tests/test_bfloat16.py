@@ -213,18 +213,10 @@ def test_the_boundary_refuses_what_has_no_kernel():
     assert panels.dtype == np.uint32
     with pytest.raises(ValueError, match="panels: expected those of a forward pass"):
         panels_module.packed(layer._kind, "backward", layer._weights)
+    x = np.zeros((1, 2, 2), np.float32)
+    call = ops.ForwardCall(layer._kind, panels, x, None, None, None, None, True, ops.BufferPool())
     with pytest.raises(ValueError, match="tape: expected None, bfloat16 weights are for inference"):
-        ops.forward(
-            layer._kind,
-            panels,
-            np.zeros((1, 2, 2), np.float32),
-            None,
-            None,
-            None,
-            out=None,
-            record=True,
-            buffers=ops.BufferPool(),
-        )
+        ops.forward(call)
 
 
 def test_other_dtypes_are_refused():

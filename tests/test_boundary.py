@@ -157,7 +157,8 @@ def test_read_only_results_are_refused(call):
 
 def test_overlapping_arrays_are_refused():
     shared = zeros(BATCH, STEPS, HIDDEN + INPUTS)
-    arguments = forward_arguments() | {"x": shared[..., :INPUTS], "y": shared[..., INPUTS:]}
+    x, y = shared[..., :INPUTS], shared[..., INPUTS - 1 : -1]
+    arguments = forward_arguments() | {"x": x, "y": y}
     with pytest.raises(ValueError, match="y: expected memory of its own, got memory shared with x"):
         kernels.forward(**arguments)
     arguments = forward_arguments()
@@ -175,6 +176,66 @@ def test_overlapping_arrays_are_refused():
     zero_stride = np.broadcast_to(zeros(1, 1, HIDDEN), (BATCH, STEPS, HIDDEN))
     with pytest.raises(ValueError, match="y: expected"):
         kernels.forward(**(forward_arguments() | {"y": zero_stride}))
+
+
+def test_rows_that_lie_between_each_other_do_not_overlap():
+    shared = zeros(STEPS, BATCH, HIDDEN + INPUTS).swapaxes(0, 1)
+    arguments = forward_arguments() | {"x": shared[..., :INPUTS], "y": shared[..., INPUTS:]}
+    kernels.forward(**arguments)
+    assert not shared[..., :INPUTS].any()
+    backwards = zeros(BATCH, 2 * STEPS, HIDDEN)
+    with pytest.raises(ValueError, match="y: expected memory of its own"):
+        kernels.forward(
+            **forward_arguments() | {"x": backwards[:, ::2, :INPUTS], "y": backwards[:, 4::-1]}
+        )
+
+
+def two_calls(call):
+    """Return the tuples of two calls, the second of which reads the first's x, as by position."""
+    first, second = CALLS[call](), CALLS[call]()
+    if call == "forward":
+        both = zeros(BATCH, STEPS, 2 * HIDDEN)
+        first["y"], second["y"] = both[..., :HIDDEN], both[..., HIDDEN:]
+        second["x"] = first["x"]
+    return first, second | {"reverse": True}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_calls_side_by_side_run(call):
+    getattr(kernels, f"{call}_side_by_side")([tuple(c.values()) for c in two_calls(call)])
+    with pytest.raises(ValueError, match="calls: expected at least one, got none"):
+        getattr(kernels, f"{call}_side_by_side")([])
+    with pytest.raises(TypeError):
+        getattr(kernels, f"{call}_side_by_side")([("lstm", None)])
+
+
+WRITTEN = {
+    "forward": ("y", "h_n", "c_n", "tape", "workspace"),
+    "backward": ("tape", "dx", "dh0", "dc0", *weights("d"), "workspace"),
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "name"), [(call, name) for call, names in WRITTEN.items() for name in names]
+)
+def test_calls_side_by_side_share_nothing_they_write(call, name):
+    first, second = two_calls(call)
+    results = [first[n] for n in WRITTEN[call] if n not in ("tape", "workspace")]
+    for array in results:
+        array.fill(7)
+    with pytest.raises(ValueError, match=f"{name}: .* shared with {name}"):
+        getattr(kernels, f"{call}_side_by_side")(
+            [tuple(first.values()), tuple((second | {name: first[name]}).values())]
+        )
+    assert all((array == 7).all() for array in results)  # judged before anything is computed
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_second_of_two_calls_is_checked_too(call):
+    first, second = two_calls(call)
+    wrong = second | {"panels": second["panels"].astype(np.float64)}
+    with pytest.raises(TypeError, match="panels: expected dtype float32, got float64"):
+        getattr(kernels, f"{call}_side_by_side")([tuple(first.values()), tuple(wrong.values())])
 
 
 def test_a_written_array_with_a_stride_of_zero_is_refused():

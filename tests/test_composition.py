@@ -53,6 +53,24 @@ def test_options_build_the_same_objects_as_composition():
     assert_same_bits(h, np.stack(flat), "final state")
 
 
+def test_a_bad_argument_of_one_direction_changes_nothing():
+    layer = fr.Bidirectional(RecurrentLayer("gru", 3, 4, seed=0), seed=1)
+    good, bad = np.ones((5, 4), np.float32), np.ones((5, 3), np.float32)
+    out = np.full((5, 7, 8), 7, np.float32)
+    for run in (layer, layer.forward):
+        for state in ((good, bad), (bad, good)):
+            with pytest.raises(ValueError, match=r"state: expected shape \(N, H\)"):
+                run(X, state, lengths=LENGTHS, out=out)
+            assert (out == 7).all()
+    y, _, tape = layer.forward(X, (good, good), lengths=LENGTHS)
+    for dstate in ((good, bad), (bad, good)):
+        with pytest.raises(ValueError, match=r"dstate: expected shape \(N, H\)"):
+            layer.backward(tape, y, dstate)
+        assert not layer.gradient_vector.any()
+    layer.backward(tape, y, (good, good))  # still of use
+    assert layer.gradient_vector.any()
+
+
 def test_stacked_is_one_layer_after_the_other():
     lower, upper = fr.GRU(3, 6, seed=0), fr.LSTM(6, 4, seed=1)
     y_lower, h = lower(X, lengths=LENGTHS)

@@ -1,5 +1,7 @@
 """Bit for bit the same: whatever the other rows, padding, threads, strides or chunks of time."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -110,6 +112,74 @@ def test_threads_change_nothing(batch, steps, inputs, hidden, cell, ragged):
             assert_all_same(results[-1], results[0])
     finally:
         fr.set_num_threads(before)
+
+
+def run_directions(layer, x, state, dy, dstate, lengths, threads, beside):
+    """Run with the directions forced side by side, or one after the other."""
+    before = fr.get_num_threads()
+    try:
+        fr.set_num_threads(threads)
+        with mock.patch("fastrnn.ops.layer.side_by_side", return_value=beside) as plan:
+            named = run_all(layer, x, state, dy, dstate, lengths)
+            named["inference"] = layer(x, state, lengths=lengths)[0]
+            assert plan.called
+    finally:
+        fr.set_num_threads(before)
+    return named
+
+
+def assert_directions_do_not_matter(layer, x, state, dy, dstate, lengths):
+    arguments = (layer, x, state, dy, dstate, lengths)
+    in_turn = run_directions(*arguments, threads=1, beside=False)
+    for threads in (1, 2, 3):
+        for beside in (False, True):
+            assert_all_same(run_directions(*arguments, threads, beside), in_turn)
+    before = in_turn["gradients"]
+    _, _, tape = layer.forward(x, state, lengths=lengths)
+    with mock.patch("fastrnn.ops.layer.side_by_side", return_value=True):
+        layer.zero_grad()
+        assert layer.backward(tape, dy, dstate, input_gradient=False)[0] is None
+    assert_same_bits(layer.gradient_vector, before, "gradients without dx")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("merge", ["concat", "sum"])
+@pytest.mark.parametrize("cell", ops.CELLS)
+@pytest.mark.parametrize(
+    ("batch", "steps", "inputs", "hidden"), [(9, 60, 5, 33), (1, 150, 20, 70), (0, 3, 2, 2)]
+)
+def test_directions_side_by_side_change_nothing(
+    batch, steps, inputs, hidden, cell, merge, ragged, dtype
+):
+    rng = np.random.default_rng(0)
+    sizes = (batch, steps, inputs, hidden)
+    layer = fr.Bidirectional(RecurrentLayer(cell, inputs, hidden, dtype=dtype, seed=0), merge)
+    drawn = [draw(cell, sizes, dtype, rng) for _ in range(2)]
+    (x, state, dy, dstate), (_, other_state, other_dy, other_dstate) = drawn
+    if merge == "concat":
+        dy = np.concatenate([dy, other_dy], axis=2)
+    lengths = random_lengths(rng, batch, steps) if ragged and batch else None
+    assert_directions_do_not_matter(
+        layer, x, (state, other_state), dy, (dstate, other_dstate), lengths
+    )
+
+
+@pytest.mark.parametrize("time_first", [False, True])
+def test_layers_of_bidirectional_layers_side_by_side_change_nothing(time_first):
+    rng = np.random.default_rng(0)
+    different = RecurrentLayer("lstm", 5, 6, seed=0)
+    nested = fr.Bidirectional(  # the outer's second direction adds to the first's dx
+        fr.Bidirectional(different, reverse_layer=RecurrentLayer("gru", 5, 6, reverse=True))
+    )
+    stacked = fr.GRU(5, 12, 2, bidirectional=True, batch_first=not time_first, seed=0)
+    for layer in (nested, stacked):
+        x = rng.standard_normal((9, 40, 5)).astype(np.float32)
+        dy = rng.standard_normal((9, 40, 24)).astype(np.float32)
+        lengths = random_lengths(rng, 9, 40)
+        if layer is stacked and time_first:
+            x, dy = x.swapaxes(0, 1), dy.swapaxes(0, 1)
+        assert_directions_do_not_matter(layer, x, None, dy, None, lengths)
 
 
 @pytest.mark.parametrize("cell", ops.CELLS)

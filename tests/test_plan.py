@@ -1,11 +1,14 @@
 """`explain_plan`: says what a call does, in figures that can be checked."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 
 import fastrnn as fr
 from cases import network
 from fastrnn import ops
+from fastrnn._isa import kernels
 
 
 @pytest.fixture
@@ -33,6 +36,30 @@ def test_plans_of_an_lstm(batch, steps, inputs, hidden, split, threads, hoisted)
     assert plan.flops == 2 * batch * steps * 4 * hidden * (inputs + hidden)
     assert plan.module == ops.build_info()["instruction_set"]
     assert 1 <= plan.tile[0] <= batch
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("batch", "steps", "inputs", "hidden"), [(8, 20, 12, 32), (32, 15, 12, 64), (64, 50, 256, 256)]
+)
+def test_directions_run_as_planned(batch, steps, inputs, hidden, threads):
+    before = fr.get_num_threads()
+    layer = fr.LSTM(inputs, hidden, bidirectional=True, seed=0)
+    try:
+        fr.set_num_threads(threads)
+        plan = layer.explain_plan(batch, steps)
+        with mock.patch.object(ops.layer, "kernels", wraps=kernels) as called:
+            layer(np.zeros((batch, steps, inputs), np.float32))
+    finally:
+        fr.set_num_threads(before)
+    large, small = hidden == 256, hidden == 32
+    sides = threads > 1 and not small and not (large and threads > 2)
+    assert called.forward_side_by_side.called == sides
+    assert called.forward.called != sides
+    alone = threads if large and not sides else 1
+    for direction in plan.layers:
+        assert (direction.side_by_side, direction.threads) == (sides, alone)
+    assert str(plan).count("1 thread, side by side with the other direction") == 2 * sides
 
 
 def test_memory_is_what_is_taken():

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -33,7 +34,16 @@ class Overlaps {
     const char* name;
     std::intptr_t begin, end;
     bool written;
+    std::intptr_t row, period;  // bytes: all its memory lies in rows at multiples of the period from `begin`
   };
+
+  // Rows of two arrays may lie between each other's, as do the halves of an output of two directions.
+  static bool lie_between(const Span& a, const Span& b) {
+    const std::intptr_t period = std::gcd(a.period, b.period);
+    if (period == 0) return false;
+    const std::intptr_t apart = ((b.begin - a.begin) % period + period) % period;
+    return apart >= a.row && apart + b.row <= period;
+  }
 
   // Whether two elements may lie at one place: from the smallest stride up, an axis has to step over all
   // inner ones.
@@ -57,13 +67,18 @@ class Overlaps {
       throw py::value_error(std::string(name) +
                             ": expected memory of its own for each element, got shared memory");
     const auto start = reinterpret_cast<std::intptr_t>(array.data());
-    Span span{name, start, start + static_cast<std::intptr_t>(array.itemsize()), written};
+    Span span{name, start, start + array.itemsize(), written, array.itemsize(), 0};
     for (py::ssize_t axis = 0; axis < array.ndim(); ++axis) {
       const std::intptr_t reach = array.strides(axis) * (array.shape(axis) - 1);
       (reach < 0 ? span.begin : span.end) += reach;
+      if (axis == array.ndim() - 1 && array.strides(axis) == array.itemsize())
+        span.row += reach;
+      else if (array.shape(axis) > 1)
+        span.period = std::gcd(span.period, std::intptr_t(array.strides(axis)));
     }
     for (const Span& other : spans_) {
-      if ((written || other.written) && span.begin < other.end && other.begin < span.end)
+      if ((written || other.written) && span.begin < other.end && other.begin < span.end &&
+          !lie_between(span, other))
         throw py::value_error(std::string(name) + ": expected memory of its own, got memory shared with " +
                               other.name);
     }

@@ -1,5 +1,7 @@
 // The recurrent layer's functions over arrays.
 #include <cstring>
+#include <tuple>
+#include <type_traits>
 
 #include "arrays.hpp"
 #include "cell_names.hpp"
@@ -125,37 +127,78 @@ std::size_t workspace_size(const std::string& pass_name, bool with_tape, const s
   });
 }
 
+template <class T>
+ForwardArguments<T> forward_arguments(Views<T>& views, const std::string& cell, const py::array& panels,
+                                      const py::array& x, const OptionalArray& h0, const OptionalArray& c0,
+                                      const OptionalArray& lengths, bool reverse, int threads,
+                                      const py::array& y, const py::array& h_n, const OptionalArray& c_n,
+                                      const OptionalArray& tape, const py::array& workspace) {
+  const auto [N, S] = batch_and_steps("x", x);
+  batch_and_steps("y", y);
+  const Size I = x.shape(2), H = y.shape(2);
+  const LayerSize size = layer_size(cell, N, S, I, H, is_bfloat16(panels));
+  require_cell_state(size.cell, "c0", c0, false);
+  require_cell_state(size.cell, "c_n", c_n, true);
+  if (size.bfloat16 && tape) throw py::value_error("tape: expected None, bfloat16 weights are for inference");
+  const std::int64_t* valid = views.lengths(lengths, N, S);
+  return {size,
+          {valid, reverse, threads},
+          views.panels("panels", panels, panel_size<T>(Pass::forward, size)),
+          views.read("x", x, {N, S, I}),
+          matrix(views.read("h0", h0, {N, H})),
+          matrix(views.read("c0", c0, {N, H})),
+          views.write("y", y, {N, S, H}),
+          matrix(views.write("h_n", h_n, {N, H})),
+          matrix(views.write("c_n", c_n, {N, H})),
+          tape ? views.scratch("tape", *tape, tape_bytes<T>(size, valid)) : nullptr,
+          views.scratch("workspace", workspace, forward_workspace_bytes<T>(size, tape.has_value()))};
+}
+
 void run_forward(const std::string& cell, const py::array& panels, const py::array& x,
                  const OptionalArray& h0, const OptionalArray& c0, const OptionalArray& lengths, bool reverse,
                  int threads, const py::array& y, const py::array& h_n, const OptionalArray& c_n,
                  const OptionalArray& tape, const py::array& workspace) {
   with_panels("panels", panels, [&](auto zero) {
-    using T = decltype(zero);
-    const auto [N, S] = batch_and_steps("x", x);
-    batch_and_steps("y", y);
-    const Size I = x.shape(2), H = y.shape(2);
-    const LayerSize size = layer_size(cell, N, S, I, H, is_bfloat16(panels));
-    require_cell_state(size.cell, "c0", c0, false);
-    require_cell_state(size.cell, "c_n", c_n, true);
-    if (size.bfloat16 && tape)
-      throw py::value_error("tape: expected None, bfloat16 weights are for inference");
-    Views<T> views;
-    const std::int64_t* valid = views.lengths(lengths, N, S);
-    const ForwardArguments<T> arguments{
-        size,
-        {valid, reverse, threads},
-        views.panels("panels", panels, panel_size<T>(Pass::forward, size)),
-        views.read("x", x, {N, S, I}),
-        matrix(views.read("h0", h0, {N, H})),
-        matrix(views.read("c0", c0, {N, H})),
-        views.write("y", y, {N, S, H}),
-        matrix(views.write("h_n", h_n, {N, H})),
-        matrix(views.write("c_n", c_n, {N, H})),
-        tape ? views.scratch("tape", *tape, tape_bytes<T>(size, valid)) : nullptr,
-        views.scratch("workspace", workspace, forward_workspace_bytes<T>(size, tape.has_value()))};
+    Views<decltype(zero)> views;
+    const auto arguments = forward_arguments(views, cell, panels, x, h0, c0, lengths, reverse, threads, y,
+                                             h_n, c_n, tape, workspace);
     const py::gil_scoped_release release;  // pure pointer code from here; the arrays are held by the caller
-    forward<T>(arguments);
+    forward(arguments);
   });
+}
+
+template <class T>
+BackwardArguments<T> backward_arguments(Views<T>& views, const std::string& cell, const py::array& panels,
+                                        const py::array& tape, const OptionalArray& dy,
+                                        const OptionalArray& dh_n, const OptionalArray& dc_n, Size batch,
+                                        Size steps, const OptionalArray& lengths, bool reverse, int threads,
+                                        const OptionalArray& dx, bool add_to_dx, const py::array& dh0,
+                                        const OptionalArray& dc0, const py::array& dweight_ih,
+                                        const py::array& dweight_hh, const OptionalArray& dbias_ih,
+                                        const OptionalArray& dbias_hh, const py::array& workspace) {
+  if (dweight_ih.ndim() != 2 || dweight_hh.ndim() != 2)
+    throw py::value_error("dweight_ih, dweight_hh: expected 2 axes each");
+  const Size I = dweight_ih.shape(1), H = dweight_hh.shape(1);
+  const LayerSize size = layer_size(cell, batch, steps, I, H);
+  require_cell_state(size.cell, "dc_n", dc_n, false);
+  require_cell_state(size.cell, "dc0", dc0, true);
+  const Size rows = gates_of(size.cell) * H;
+  const std::int64_t* valid = views.lengths(lengths, batch, steps);
+  return {size,
+          {valid, reverse, threads},
+          views.panels("panels", panels, panel_size<T>(Pass::backward, size)),
+          views.scratch("tape", tape, tape_bytes<T>(size, valid)),
+          views.read("dy", dy, {batch, steps, H}),
+          matrix(views.read("dh_n", dh_n, {batch, H})),
+          matrix(views.read("dc_n", dc_n, {batch, H})),
+          views.write("dx", dx, {batch, steps, I}),
+          add_to_dx,
+          matrix(views.write("dh0", dh0, {batch, H})),
+          matrix(views.write("dc0", dc0, {batch, H})),
+          {views.write_flat("dweight_ih", dweight_ih, {rows, I}),
+           views.write_flat("dweight_hh", dweight_hh, {rows, H}),
+           views.write_flat("dbias_ih", dbias_ih, {rows}), views.write_flat("dbias_hh", dbias_hh, {rows})},
+          views.scratch("workspace", workspace, backward_workspace_bytes<T>(size))};
 }
 
 void run_backward(const std::string& cell, const py::array& panels, const py::array& tape,
@@ -165,34 +208,68 @@ void run_backward(const std::string& cell, const py::array& panels, const py::ar
                   const py::array& dweight_ih, const py::array& dweight_hh, const OptionalArray& dbias_ih,
                   const OptionalArray& dbias_hh, const py::array& workspace) {
   with_scalar("panels", panels, [&](auto zero) {
-    using T = decltype(zero);
-    if (dweight_ih.ndim() != 2 || dweight_hh.ndim() != 2)
-      throw py::value_error("dweight_ih, dweight_hh: expected 2 axes each");
-    const Size I = dweight_ih.shape(1), H = dweight_hh.shape(1);
-    const LayerSize size = layer_size(cell, batch, steps, I, H);
-    require_cell_state(size.cell, "dc_n", dc_n, false);
-    require_cell_state(size.cell, "dc0", dc0, true);
-    const Size rows = gates_of(size.cell) * H;
-    Views<T> views;
-    const std::int64_t* valid = views.lengths(lengths, batch, steps);
-    const BackwardArguments<T> arguments{
-        size,
-        {valid, reverse, threads},
-        views.panels("panels", panels, panel_size<T>(Pass::backward, size)),
-        views.scratch("tape", tape, tape_bytes<T>(size, valid)),
-        views.read("dy", dy, {batch, steps, H}),
-        matrix(views.read("dh_n", dh_n, {batch, H})),
-        matrix(views.read("dc_n", dc_n, {batch, H})),
-        views.write("dx", dx, {batch, steps, I}),
-        add_to_dx,
-        matrix(views.write("dh0", dh0, {batch, H})),
-        matrix(views.write("dc0", dc0, {batch, H})),
-        {views.write_flat("dweight_ih", dweight_ih, {rows, I}),
-         views.write_flat("dweight_hh", dweight_hh, {rows, H}),
-         views.write_flat("dbias_ih", dbias_ih, {rows}), views.write_flat("dbias_hh", dbias_hh, {rows})},
-        views.scratch("workspace", workspace, backward_workspace_bytes<T>(size))};
+    Views<decltype(zero)> views;
+    const auto arguments =
+        backward_arguments(views, cell, panels, tape, dy, dh_n, dc_n, batch, steps, lengths, reverse, threads,
+                           dx, add_to_dx, dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh, workspace);
     const py::gil_scoped_release release;
-    backward<T>(arguments);
+    backward(arguments);
+  });
+}
+
+// The arguments of one of several calls: a tuple of what the call alone takes.
+template <class... Parameters>
+std::tuple<std::decay_t<Parameters>...> tuple_for(void (*)(Parameters...));
+using ForwardCall = decltype(tuple_for(&run_forward));
+using BackwardCall = decltype(tuple_for(&run_backward));
+
+// The views of all calls; what one writes, no other may touch.
+template <class T, class Call, class View>
+auto views_of_all(const std::vector<Call>& calls, const View& view) {
+  Views<T> views;
+  std::vector<decltype(view(views, calls.front()))> all;
+  for (const Call& call : calls) all.push_back(view(views, call));
+  return all;
+}
+
+template <class Call>
+const py::array& panels_of_first(const std::vector<Call>& calls) {
+  if (calls.empty()) throw py::value_error("calls: expected at least one, got none");
+  return std::get<1>(calls.front());
+}
+
+void run_forward_side_by_side(const std::vector<ForwardCall>& calls) {
+  with_panels("panels", panels_of_first(calls), [&](auto zero) {
+    using T = decltype(zero);
+    const auto all = views_of_all<T>(calls, [](Views<T>& views, const ForwardCall& call) {
+      return std::apply([&](const auto&... a) { return forward_arguments(views, a...); }, call);
+    });
+    const py::gil_scoped_release release;
+    forward_side_by_side(all.data(), static_cast<int>(all.size()));
+  });
+}
+
+void run_backward_side_by_side(const std::vector<BackwardCall>& calls) {
+  with_scalar("panels", panels_of_first(calls), [&](auto zero) {
+    using T = decltype(zero);
+    const auto all = views_of_all<T>(calls, [](Views<T>& views, const BackwardCall& call) {
+      return std::apply([&](const auto&... a) { return backward_arguments(views, a...); }, call);
+    });
+    const py::gil_scoped_release release;
+    backward_side_by_side(all.data(), static_cast<int>(all.size()));
+  });
+}
+
+bool side_by_side(const std::string& pass_name,
+                  const std::vector<std::tuple<std::string, Size, Size>>& layers, Size batch, Size steps,
+                  const OptionalArray& lengths, int threads, Size itemsize) {
+  std::vector<LayerSize> sizes;
+  for (const auto& [cell, input_size, hidden_size] : layers)
+    sizes.push_back(layer_size(cell, batch, steps, input_size, hidden_size));
+  return with_itemsize(itemsize, [&](auto zero) {
+    using T = decltype(zero);
+    return side_by_side_wins<T>(pass_of(pass_name), sizes.data(), static_cast<int>(sizes.size()),
+                                Views<T>().lengths(lengths, batch, steps), threads);
   });
 }
 
@@ -237,6 +314,13 @@ void add_layer_functions(py::module_& module) {
              arg("dx"), arg("add_to_dx"), arg("dh0"), arg("dc0"), arg("dweight_ih"), arg("dweight_hh"),
              arg("dbias_ih"), arg("dbias_hh"), arg("workspace"),
              "Back-propagate through a sequence; use up the tape.");
+  module.def("side_by_side", &side_by_side, arg("pass_name"), arg("layers"), arg("batch"), arg("steps"),
+             arg("lengths"), arg("threads"), arg("itemsize"),
+             "Whether calls for these layers are done sooner side by side, one thread each.");
+  module.def("forward_side_by_side", &run_forward_side_by_side, arg("calls"),
+             "Run several calls of forward, each a tuple of its arguments, side by side.");
+  module.def("backward_side_by_side", &run_backward_side_by_side, arg("calls"),
+             "Run several calls of backward, each a tuple of its arguments, side by side.");
 }
 
 }  // namespace fastrnn::bindings

@@ -49,10 +49,32 @@ void forward(const ForwardArguments<T>& arguments) noexcept {
 }
 
 template <class T>
+void forward_side_by_side(const ForwardArguments<T>* calls, int count) noexcept {
+  parallel_for(count, [&](Index i) {
+    ForwardArguments<T> call = calls[i];
+    call.timing.threads = 1;
+    forward(call);
+  });
+}
+
+template <class T>
 Plan explain_plan(const LayerSize& size, int threads) noexcept {
   return with_cell(size.cell, [&](auto cell) {
     return Forward<typename decltype(cell)::type, T>::plan_of(size, threads, size.batch * size.steps);
   });
+}
+
+template <class T>
+bool side_by_side_wins(Pass pass, const LayerSize* sizes, int count, const std::int64_t* lengths,
+                       int threads) noexcept {
+  IndependentCalls calls;
+  for (const LayerSize* size = sizes; size < sizes + count; ++size) {
+    const Index row_steps = Schedule::sum_of_lengths(size->batch, size->steps, lengths);
+    with_cell(size->cell, [&](auto cell) {
+      add_call<typename decltype(cell)::type, T>(calls, pass, *size, row_steps, threads);
+    });
+  }
+  return calls.wins(threads);
 }
 
 template <class T>
@@ -66,6 +88,15 @@ template <class T>
 void backward(const BackwardArguments<T>& arguments) noexcept {
   with_cell(arguments.size.cell,
             [&](auto cell) { Backward<typename decltype(cell)::type, T>::run(arguments); });
+}
+
+template <class T>
+void backward_side_by_side(const BackwardArguments<T>* calls, int count) noexcept {
+  parallel_for(count, [&](Index i) {
+    BackwardArguments<T> call = calls[i];
+    call.timing.threads = 1;
+    backward(call);
+  });
 }
 
 template <class T>
@@ -124,8 +155,11 @@ void pack_linear(std::int64_t input_size, std::int64_t output_size, const T* wei
   template std::size_t forward_workspace_bytes<T>(const LayerSize&, bool) noexcept;                        \
   template Plan explain_plan<T>(const LayerSize&, int) noexcept;                                           \
   template void forward<T>(const ForwardArguments<T>&) noexcept;                                           \
+  template void forward_side_by_side<T>(const ForwardArguments<T>*, int) noexcept;                         \
+  template bool side_by_side_wins<T>(Pass, const LayerSize*, int, const std::int64_t*, int) noexcept;      \
   template std::size_t backward_workspace_bytes<T>(const LayerSize&) noexcept;                             \
   template void backward<T>(const BackwardArguments<T>&) noexcept;                                         \
+  template void backward_side_by_side<T>(const BackwardArguments<T>*, int) noexcept;                       \
   template std::size_t linear_workspace_bytes<T>(const LinearSize&) noexcept;                              \
   template void linear_forward<T>(const LinearForwardArguments<T>&) noexcept;                              \
   template void linear_backward<T>(const LinearBackwardArguments<T>&) noexcept;                            \

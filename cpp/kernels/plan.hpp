@@ -44,4 +44,24 @@ inline Split choose_split(Index threads, Index batch, Index unit_groups, double 
   return few_rows && worth && unit_groups >= threads ? Split::units : Split::rows;
 }
 
+// Those of `threads` that share the steps.
+inline Index sharing_threads(Split split, Index threads, Index batch) {
+  return split == Split::units ? threads : std::clamp<Index>(batch, 1, threads);
+}
+
+// Calls that could run one after the other, each shared by its threads, or side by side on one thread each.
+struct IndependentCalls {
+  Index count = 0;
+  double total = 0, longest = 0, in_turn = 0;  // multiply-adds; in turn: of the thread that has most
+
+  void add(double multiply_adds, Index sharing) {
+    ++count;
+    total += multiply_adds;
+    longest = std::max(longest, multiply_adds);
+    in_turn += multiply_adds / static_cast<double>(sharing);
+  }
+  // A tie is won: no split is quite even, and side by side nobody waits within a call.
+  bool wins(int allowed) const { return useful_threads(allowed, total) >= count && longest <= in_turn; }
+};
+
 }  // namespace fastrnn

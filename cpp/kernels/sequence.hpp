@@ -104,6 +104,15 @@ Split split_of(const LayerSize& size, Index threads) {
                       row_cost<Cell>({size.input_size, size.hidden_size}) * static_cast<double>(size.batch));
 }
 
+// Adds a call to those that may run side by side. BPTT multiplies twice as much as the forward pass.
+template <class Cell, class T>
+void add_call(IndependentCalls& calls, Pass pass, const LayerSize& size, Index row_steps, int allowed) {
+  const double work = (pass == Pass::backward ? 2 : 1) * row_cost<Cell>({size.input_size, size.hidden_size}) *
+                      static_cast<double>(row_steps);
+  const Index threads = useful_threads(allowed, work);
+  calls.add(work, sharing_threads(split_of<Cell, T>(size, threads), threads, size.batch));
+}
+
 template <class Cell, class T>
 struct Forward {
   // Everything cut out of the workspace and the tape.
@@ -165,7 +174,7 @@ struct Forward {
     plan.multiply_adds = row_cost<Cell>({size.input_size, size.hidden_size}) * static_cast<double>(row_steps);
     const Index threads = useful_threads(allowed, plan.multiply_adds);
     plan.split = split_of<Cell, T>(size, threads);
-    plan.threads = plan.split == Split::units ? threads : std::clamp<Index>(size.batch, 1, threads);
+    plan.threads = sharing_threads(plan.split, threads, size.batch);
     // A thread that has some of the rows only takes their inputs within the step.
     const bool all_rows = plan.split == Split::units || plan.threads == 1;
     plan.hoisted = all_rows && hoists_input(size.batch, size.input_size);

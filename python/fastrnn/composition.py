@@ -317,8 +317,9 @@ class Bidirectional(_Composite, _RecurrentComposite):
         """Run for inference: x (N, T, input_size) -> y (N, T, output_size), state."""
         states = self._states("state", state)
         y, outs = self._outputs(x, out)
-        y_f, final_f = self.layer(x, states[0], lengths=lengths, out=outs[0])
-        y_r, final_r = self.reverse_layer(x, states[1], lengths=lengths, out=outs[1])
+        (y_f, final_f), (y_r, final_r) = self.layer._run_beside(
+            self.reverse_layer, x, states, lengths, outs, record=False
+        )
         return self._merged(y, y_f, y_r, out), (final_f, final_r)
 
     def forward(
@@ -327,9 +328,8 @@ class Bidirectional(_Composite, _RecurrentComposite):
         """Run for training: y (N, T, output_size), state, tape."""
         states = self._states("state", state)
         y, outs = self._outputs(x, out)
-        y_f, final_f, tape_f = self.layer.forward(x, states[0], lengths=lengths, out=outs[0])
-        y_r, final_r, tape_r = self.reverse_layer.forward(
-            x, states[1], lengths=lengths, out=outs[1]
+        (y_f, final_f, tape_f), (y_r, final_r, tape_r) = self.layer._run_beside(
+            self.reverse_layer, x, states, lengths, outs, record=True
         )
         return self._merged(y, y_f, y_r, out), (final_f, final_r), Tape(self, (tape_f, tape_r))
 
@@ -384,16 +384,14 @@ class Bidirectional(_Composite, _RecurrentComposite):
         input_gradient: bool,
         add_to: FloatArray | None = None,
     ) -> tuple[Any, Any]:
-        tape_f, tape_r = tape.use(self)
-        dy_f, dy_r = self._split(dy)
-        state_f, state_r = self._states("dstate", dstate)
-        dx, state_f = self.layer._backward(
-            tape_f, dy_f, state_f, input_gradient=input_gradient, add_to=add_to
+        return self.layer._backward_beside(
+            self.reverse_layer,
+            tape.use(self),
+            self._split(dy),
+            self._states("dstate", dstate),
+            input_gradient=input_gradient,
+            add_to=add_to,
         )
-        dx, state_r = self.reverse_layer._backward(
-            tape_r, dy_r, state_r, input_gradient=input_gradient, add_to=dx
-        )
-        return dx, (state_f, state_r)
 
     def _reversed(self, rng: np.random.Generator) -> Recurrent:
         return Bidirectional(

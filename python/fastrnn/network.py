@@ -217,12 +217,15 @@ class RecurrentNetwork(Recurrent):
         plans: list[LayerPlan] = []
         recurrent = [layer for layer in self._stack.layers if not isinstance(layer, Dropout)]
         for level, layer in enumerate(recurrent):
-            directions = [layer]
+            pairs: list[tuple[Layer, Layer | None]] = [(layer, None)]
             if isinstance(layer, Bidirectional):
-                directions = [layer.layer, layer.reverse_layer]
-            for suffix, single in zip(("", "_reverse"), directions, strict=False):
+                both = layer.layer, layer.reverse_layer
+                pairs = [both, both[::-1]]
+            for suffix, (single, beside) in zip(("", "_reverse"), pairs, strict=False):
                 assert isinstance(single, RecurrentLayer)
-                plans.append(single.explain_plan(batch_size, steps, name=f"l{level}{suffix}"))
+                assert beside is None or isinstance(beside, RecurrentLayer)
+                name = f"l{level}{suffix}"
+                plans.append(single.explain_plan(batch_size, steps, name=name, beside=beside))
         return NetworkPlan(tuple(plans))
 
     def config(self) -> dict[str, Any]:

@@ -24,7 +24,9 @@ class LayerPlan:
     split : str
         ``"rows"`` or ``"units"``: what several threads share out.
     threads : int
-        Threads that the forward pass uses.
+        Threads that the forward pass uses; a direction run side by side with the other has one.
+    side_by_side : bool
+        Whether the two directions of a layer run at the same time.
     hoisted : bool
         Whether the input's products are taken for many steps at once, or within each step.
     bfloat16 : str
@@ -50,6 +52,7 @@ class LayerPlan:
     tile: tuple[int, int]
     split: str
     threads: int
+    side_by_side: bool
     hoisted: bool
     bfloat16: str
     forward_panel_bytes: int
@@ -65,6 +68,8 @@ class LayerPlan:
         threads = "1 thread"
         if self.threads > 1:
             threads = f"{self.threads} threads, split by {self.split}"
+        if self.side_by_side:
+            threads = f"{threads}, side by side with the other direction"
         weights = f", {self.bfloat16}" if self.bfloat16 else ""
         inputs = "taken for many steps at once" if self.hoisted else "within each step"
         return "\n".join(

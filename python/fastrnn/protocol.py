@@ -245,6 +245,42 @@ class Recurrent(Layer):
     ) -> tuple[Any, Any]:
         """As `Layer._backward`; dx is added to `add_to` (N, T, input_size) where one is given."""
 
+    def _run_beside(
+        self,
+        other: Recurrent,
+        x: Any,
+        states: tuple[Any, Any],
+        lengths: Any,
+        outs: tuple[FloatArray | None, FloatArray | None],
+        *,
+        record: bool,
+    ) -> tuple[Any, Any]:
+        """Run this layer and `other` over x; what each returns, of `forward` where `record`."""
+        first, second = (
+            (layer.forward if record else layer)(x, state, lengths=lengths, out=out)
+            for layer, state, out in zip((self, other), states, outs, strict=True)
+        )
+        return first, second
+
+    def _backward_beside(
+        self,
+        other: Recurrent,
+        tapes: tuple[Tape, Tape],
+        dys: tuple[Any, Any],
+        dstates: tuple[Any, Any],
+        *,
+        input_gradient: bool,
+        add_to: FloatArray | None,
+    ) -> tuple[Any, tuple[Any, Any]]:
+        """As `_backward`, for this layer and `other`, which have read the same x: dx is the sum."""
+        dx, first = self._backward(
+            tapes[0], dys[0], dstates[0], input_gradient=input_gradient, add_to=add_to
+        )
+        dx, second = other._backward(
+            tapes[1], dys[1], dstates[1], input_gradient=input_gradient, add_to=dx
+        )
+        return dx, (first, second)
+
     @abstractmethod
     def reversed_twin(self, seed: int | np.random.Generator | None) -> Recurrent:
         """Return a layer like this one that runs the other way in time, with its own weights."""

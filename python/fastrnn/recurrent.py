@@ -116,21 +116,36 @@ class RecurrentLayer(Recurrent):
         state : ndarray (N, H) or a pair of them
             After each row's last valid step; the initial state where a row has none.
         """
-        y, final, _, _ = self._run(x, state, lengths, out, record=False)
-        return y, final
+        call, _ = self._forward_call(x, state, lengths, out, record=False)
+        (done,) = ops.forward(call)
+        return self._results(done)
 
     def forward(
         self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
     ) -> tuple[FloatArray, Any, Tape]:
         """Run for training; as calling the layer, and keeps what `backward` needs."""
-        if self._kind.bfloat16:
-            raise RuntimeError(
-                "forward: expected a float32 or float64 layer, got one with bfloat16 weights, "
-                "which are for inference; train before layer.to('bfloat16')"
-            )
-        y, final, record, version = self._run(x, state, lengths, out, record=True)
-        assert record is not None
-        return y, final, Tape(self, _Kept(record, version))
+        call, version = self._forward_call(x, state, lengths, out, record=True)
+        (done,) = ops.forward(call)
+        return self._recorded(done, version)
+
+    def _run_beside(
+        self,
+        other: Recurrent,
+        x: Any,
+        states: tuple[Any, Any],
+        lengths: Any,
+        outs: tuple[FloatArray | None, FloatArray | None],
+        *,
+        record: bool,
+    ) -> tuple[Any, Any]:
+        if not isinstance(other, RecurrentLayer):
+            return super()._run_beside(other, x, states, lengths, outs, record=record)
+        first, version = self._forward_call(x, states[0], lengths, outs[0], record=record)
+        second, other_version = other._forward_call(x, states[1], lengths, outs[1], record=record)
+        done, other_done = ops.forward(first, second)
+        if record:
+            return self._recorded(done, version), other._recorded(other_done, other_version)
+        return self._results(done), other._results(other_done)
 
     def _check_backward(self, tape: Tape, dy: Any, dstate: Any) -> None:
         kept: _Kept = tape.content(self)
@@ -151,9 +166,36 @@ class RecurrentLayer(Recurrent):
         input_gradient: bool,
         add_to: FloatArray | None = None,
     ) -> tuple[FloatArray | None, Any]:
+        call = self._backward_call(tape, dy, dstate)
+        dx, (dinitial,) = ops.backward(call, input_gradient=input_gradient, add_to=add_to)
+        return dx, _state_of(*dinitial)
+
+    def _backward_beside(
+        self,
+        other: Recurrent,
+        tapes: tuple[Tape, Tape],
+        dys: tuple[Any, Any],
+        dstates: tuple[Any, Any],
+        *,
+        input_gradient: bool,
+        add_to: FloatArray | None,
+    ) -> tuple[Any, tuple[Any, Any]]:
+        if not isinstance(other, RecurrentLayer):
+            return super()._backward_beside(
+                other, tapes, dys, dstates, input_gradient=input_gradient, add_to=add_to
+            )
+        dx, (first, second) = ops.backward(
+            self._backward_call(tapes[0], dys[0], dstates[0]),
+            other._backward_call(tapes[1], dys[1], dstates[1]),
+            input_gradient=input_gradient,
+            add_to=add_to,
+        )
+        return dx, (_state_of(*first), _state_of(*second))
+
+    def _backward_call(self, tape: Tape, dy: Any, dstate: Any) -> ops.BackwardCall:
         record = tape.use(self).record
         dh_n, dc_n = self._state("dstate", dstate, record.batch)
-        dx, dh0, dc0 = ops.backward(
+        return ops.BackwardCall(
             self._kind,
             self._panels.last("backward"),
             record,
@@ -161,11 +203,8 @@ class RecurrentLayer(Recurrent):
             dh_n,
             dc_n,
             self._weight_gradients,
-            input_gradient=input_gradient,
-            add_to=add_to,
-            buffers=self._buffers,
+            self._buffers,
         )
-        return dx, dh0 if dc0 is None else (dh0, dc0)
 
     def reversed_twin(self, seed: int | np.random.Generator | None) -> RecurrentLayer:
         """Return a layer of the same configuration, running the other way, with its own weights."""
@@ -179,7 +218,14 @@ class RecurrentLayer(Recurrent):
             seed=seed,
         )
 
-    def explain_plan(self, batch_size: int, steps: int, *, name: str = "layer") -> LayerPlan:
+    def explain_plan(
+        self,
+        batch_size: int,
+        steps: int,
+        *,
+        name: str = "layer",
+        beside: RecurrentLayer | None = None,
+    ) -> LayerPlan:
         """Return how a dense forward pass over (batch_size, steps, I) will be run; print it.
 
         Parameters
@@ -188,10 +234,16 @@ class RecurrentLayer(Recurrent):
             N and T, at least 1.
         name : str
             How the plan calls this layer.
+        beside : RecurrentLayer or None
+            The layer that reads the same x in the other direction.
         """
         batch_size = _checks.positive_integer("batch_size", batch_size)
         return ops.explain_plan(
-            self._kind, batch_size, _checks.positive_integer("steps", steps), name
+            self._kind,
+            batch_size,
+            _checks.positive_integer("steps", steps),
+            name,
+            None if beside is None else beside._kind,
         )
 
     def config(self) -> dict[str, Any]:
@@ -206,18 +258,30 @@ class RecurrentLayer(Recurrent):
             "dtype": self._kind.weight_dtype,
         }
 
-    def _run(
+    def _forward_call(
         self, x: Any, state: Any, lengths: Any, out: FloatArray | None, *, record: bool
-    ) -> tuple[FloatArray, Any, ops.Record | None, int]:
+    ) -> tuple[ops.ForwardCall, int]:
+        """Return the checked arguments of a run, and the version of its weights."""
+        if record and self._kind.bfloat16:
+            raise RuntimeError(
+                "forward: expected a float32 or float64 layer, got one with bfloat16 weights, "
+                "which are for inference; train before layer.to('bfloat16')"
+            )
         x = _checks.sequence("x", x, self.input_size, self.dtype)
         batch, steps = x.shape[:2]
         valid = _checks.lengths(lengths, batch, steps)
         h0, c0 = self._state("state", state, batch)
         panels, version = self._packed("forward")
-        y, h_n, c_n, kept = ops.forward(
-            self._kind, panels, x, h0, c0, valid, out=out, record=record, buffers=self._buffers
-        )
-        return y, h_n if c_n is None else (h_n, c_n), kept, version
+        return ops.ForwardCall(
+            self._kind, panels, x, h0, c0, valid, out, record, self._buffers
+        ), version
+
+    def _results(self, done: ops.Forwarded) -> tuple[FloatArray, Any]:
+        return done.y, _state_of(done.h_n, done.c_n)
+
+    def _recorded(self, done: ops.Forwarded, version: int) -> tuple[FloatArray, Any, Tape]:
+        assert done.record is not None
+        return *self._results(done), Tape(self, _Kept(done.record, version))
 
     def _packed(self, pass_name: str) -> tuple[FloatArray, int]:
         quiet_since = self._holders.quiet_since()
@@ -237,6 +301,10 @@ class RecurrentLayer(Recurrent):
             _checks.of_shape(f"{name}[0]", h, "(N, H)", shape, self.dtype),
             _checks.of_shape(f"{name}[1]", c, "(N, H)", shape, self.dtype),
         )
+
+
+def _state_of(h: FloatArray, c: FloatArray | None) -> Any:
+    return h if c is None else (h, c)
 
 
 def _weights(named: Any) -> ops.Weights:

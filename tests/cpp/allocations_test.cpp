@@ -50,6 +50,22 @@ TEST_CASE_TEMPLATE("steady training and inference allocate nothing", T, float, d
   }
 }
 
+TEST_CASE_TEMPLATE("training side by side allocates nothing", T, float, double) {
+  for (const Cell cell : all_cells) {
+    Training<T> ahead({cell, 9, 40, 30, 70}, {}, false, 2), back({cell, 9, 40, 30, 70}, {}, true, 2);
+    const ForwardArguments<T> forward_calls[] = {ahead.forward_call(), back.forward_call()};
+    const BackwardArguments<T> backward_calls[] = {ahead.backward_call(), back.backward_call()};
+    forward_side_by_side(forward_calls, 2);  // the pool makes its threads at first use
+    backward_side_by_side(backward_calls, 2);
+    const long before = allocations;
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      forward_side_by_side(forward_calls, 2);
+      backward_side_by_side(backward_calls, 2);
+    }
+    CHECK(allocations == before);
+  }
+}
+
 TEST_CASE_TEMPLATE("a stream's step allocates nothing and gives the sequence's outputs", T, float, double) {
   for (const Cell cell : all_cells) {
     const std::int64_t batch = 3, steps = 7, inputs = 5, hidden = 21;

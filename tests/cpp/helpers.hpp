@@ -18,6 +18,7 @@ class Array {
     std::size_t space = storage_.size();
     data_ = static_cast<T*>(std::align(alignment, count * sizeof(T), place, space));
   }
+  Array(const Array&) = delete;  // a copy's pointer would stay with the original
 
   T* data() { return data_; }
   std::size_t size() const { return count_; }

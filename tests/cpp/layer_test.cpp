@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "fastrnn/linear.h"
+#include "fastrnn/plan.h"
 #include "training.hpp"
 
 using namespace fastrnn;
@@ -60,6 +61,62 @@ TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on thre
       }
     }
   }
+}
+
+TEST_CASE_TEMPLATE("calls side by side give what each gives alone", T, float, double) {
+  const std::int64_t sizes[][4] = {{1, 1, 1, 1}, {5, 60, 3, 17}, {40, 20, 30, 70}, {1, 150, 20, 40}};
+  for (const Cell cell : all_cells) {
+    for (const auto& s : sizes) {
+      for (const bool ragged : {false, true}) {
+        const LayerSize size{cell, s[0], s[1], s[2], s[3]};
+        const auto lengths = ragged ? some_lengths(s[0], s[1]) : std::vector<std::int64_t>{};
+        const LayerSize other{Cell::gru, s[0], s[1], s[2], s[3] + 1};
+        Training<T> ahead(size, lengths, false, 2), back(size, lengths, true, 2),
+            third(other, lengths, true, 2);
+        Training<T> ahead_alone(size, lengths, false, 1), back_alone(size, lengths, true, 1),
+            third_alone(other, lengths, true, 1);
+        const ForwardArguments<T> forward_calls[] = {ahead.forward_call(), back.forward_call(),
+                                                     third.forward_call()};
+        forward_side_by_side(forward_calls, 3);
+        const BackwardArguments<T> backward_calls[] = {ahead.backward_call(), back.backward_call(),
+                                                       third.backward_call()};
+        backward_side_by_side(backward_calls, 3);
+        const auto check = [](Training<T>& beside, Training<T>& alone) {
+          alone.train();
+          CHECK(same(beside.y, alone.y));
+          CHECK(same(beside.h_n, alone.h_n));
+          CHECK(same(beside.dx, alone.dx));
+          CHECK(same(beside.dh0, alone.dh0));
+          CHECK(same(beside.dw_ih, alone.dw_ih));
+          CHECK(same(beside.dw_hh, alone.dw_hh));
+          CHECK(same(beside.db_hh, alone.db_hh));
+        };
+        check(ahead, ahead_alone);
+        check(back, back_alone);
+        check(third, third_alone);
+      }
+    }
+  }
+}
+
+TEST_CASE("side by side wins where sharing each call does not") {
+  const auto wins = [](Pass pass, LayerSize a, LayerSize b, const std::int64_t* lengths, int threads) {
+    const LayerSize sizes[] = {a, b};
+    return side_by_side_wins<float>(pass, sizes, 2, lengths, threads);
+  };
+  const LayerSize small{Cell::lstm, 8, 20, 12, 32}, words{Cell::lstm, 32, 15, 12, 64},
+      large{Cell::lstm, 64, 50, 256, 256}, plain{Cell::rnn_tanh, 64, 50, 256, 256};
+  for (const Pass pass : {Pass::forward, Pass::backward}) {
+    CHECK_FALSE(wins(pass, small, small, nullptr, 2));  // too little for a second thread
+    CHECK_FALSE(wins(pass, words, words, nullptr, 1));
+    CHECK(wins(pass, words, words, nullptr, 2));
+    CHECK(wins(pass, words, words, nullptr, 4));
+    CHECK(wins(pass, large, large, nullptr, 2));
+    CHECK_FALSE(wins(pass, large, large, nullptr, 3));  // three threads share each
+    CHECK_FALSE(wins(pass, large, plain, nullptr, 2));  // one would have most of the work
+  }
+  const std::vector<std::int64_t> short_lengths(32, 3);
+  CHECK_FALSE(wins(Pass::forward, words, words, short_lengths.data(), 2));
 }
 
 TEST_CASE_TEMPLATE("the gradient of a scaled loss is scaled", T, float, double) {

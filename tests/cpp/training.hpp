@@ -53,37 +53,42 @@ struct Training {
     return {data, std::ptrdiff_t(S * features), std::ptrdiff_t(features)};
   }
 
-  void infer() { run_forward(nullptr, inference_space.data()); }
+  void infer() { forward(forward_call(nullptr, inference_space.data())); }
   void train() {
-    run_forward(tape.data(), forward_space.data());
-    backward<T>({size,
-                 timing,
-                 backward_panels.data(),
-                 tape.data(),
-                 sequence<const T>(dy.data(), H),
-                 {dh_n.data(), h_stride()},
-                 {has_c() ? dc_n.data() : nullptr, h_stride()},
-                 sequence<T>(dx.data(), I),
-                 false,
-                 {dh0.data(), h_stride()},
-                 {has_c() ? dc0.data() : nullptr, h_stride()},
-                 {dw_ih.data(), dw_hh.data(), db_ih.data(), db_hh.data()},
-                 backward_space.data()});
+    forward(forward_call());
+    backward(backward_call());
+  }
+
+  ForwardArguments<T> forward_call() { return forward_call(tape.data(), forward_space.data()); }
+  BackwardArguments<T> backward_call() {
+    return {size,
+            timing,
+            backward_panels.data(),
+            tape.data(),
+            sequence<const T>(dy.data(), H),
+            {dh_n.data(), h_stride()},
+            {has_c() ? dc_n.data() : nullptr, h_stride()},
+            sequence<T>(dx.data(), I),
+            false,
+            {dh0.data(), h_stride()},
+            {has_c() ? dc0.data() : nullptr, h_stride()},
+            {dw_ih.data(), dw_hh.data(), db_ih.data(), db_hh.data()},
+            backward_space.data()};
   }
 
  private:
-  void run_forward(void* kept, void* space) {
-    forward<T>({size,
-                timing,
-                forward_panels.data(),
-                sequence<const T>(x.data(), I),
-                {h0.data(), h_stride()},
-                {has_c() ? c0.data() : nullptr, h_stride()},
-                sequence<T>(y.data(), H),
-                {h_n.data(), h_stride()},
-                {has_c() ? c_n.data() : nullptr, h_stride()},
-                kept,
-                space});
+  ForwardArguments<T> forward_call(void* kept, void* space) {
+    return {size,
+            timing,
+            forward_panels.data(),
+            sequence<const T>(x.data(), I),
+            {h0.data(), h_stride()},
+            {has_c() ? c0.data() : nullptr, h_stride()},
+            sequence<T>(y.data(), H),
+            {h_n.data(), h_stride()},
+            {has_c() ? c_n.data() : nullptr, h_stride()},
+            kept,
+            space};
   }
 };
 

@@ -104,6 +104,10 @@ template <class T>
 std::size_t forward_workspace_bytes(const LayerSize& size, bool with_tape) noexcept;
 template <class T>
 void forward(const ForwardArguments<T>& arguments) noexcept;
+// Several calls at the same time, each on one thread whatever its timing says; plan.h tells where that wins.
+// They may read the same arrays, and write none that another reads or writes.
+template <class T>
+void forward_side_by_side(const ForwardArguments<T>* calls, int count) noexcept;
 
 // ---- back-propagation through time ----
 
@@ -128,5 +132,8 @@ template <class T>
 std::size_t backward_workspace_bytes(const LayerSize& size) noexcept;
 template <class T>
 void backward(const BackwardArguments<T>& arguments) noexcept;
+// As forward_side_by_side; so each call has a dx of its own.
+template <class T>
+void backward_side_by_side(const BackwardArguments<T>* calls, int count) noexcept;
 
 }  // namespace fastrnn

@@ -24,4 +24,10 @@ struct Plan {
 template <class T>
 Plan explain_plan(const LayerSize& size, int threads) noexcept;
 
+// Whether `count` calls over the same N and T, such as the two directions of a layer, are done sooner side by
+// side than one after the other with up to `threads` threads each.
+template <class T>
+bool side_by_side_wins(Pass pass, const LayerSize* sizes, int count, const std::int64_t* lengths,
+                       int threads) noexcept;
+
 }  // namespace fastrnn

@@ -86,6 +86,17 @@ def backward(
     dbias_hh: _Optional,
     workspace: _Array,
 ) -> None: ...
+def side_by_side(
+    pass_name: str,
+    layers: list[tuple[str, int, int]],
+    batch: int,
+    steps: int,
+    lengths: _Optional,
+    threads: int,
+    itemsize: int,
+) -> bool: ...
+def forward_side_by_side(calls: list[tuple[Any, ...]]) -> None: ...
+def backward_side_by_side(calls: list[tuple[Any, ...]]) -> None: ...
 def linear_workspace_size(rows: int, input_size: int, output_size: int, itemsize: int) -> int: ...
 def linear_forward(
     weight: _Array, bias: _Optional, x: _Array, y: _Array, workspace: _Array

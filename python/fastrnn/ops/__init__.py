@@ -2,14 +2,26 @@
 
 from fastrnn.ops.buffers import BufferPool, aligned_empty
 from fastrnn.ops.build import build_info, explain_plan
-from fastrnn.ops.layer import Lengths, Record, backward, forward
+from fastrnn.ops.layer import (
+    BackwardCall,
+    ForwardCall,
+    Forwarded,
+    Lengths,
+    Record,
+    backward,
+    forward,
+    side_by_side,
+)
 from fastrnn.ops.linear import linear_backward, linear_forward
 from fastrnn.ops.panels import CELLS, LayerKind, Panels, Weights
 from fastrnn.ops.stream import Stage, linear_stage, recurrent_stage, stream_stack
 
 __all__ = [
     "CELLS",
+    "BackwardCall",
     "BufferPool",
+    "ForwardCall",
+    "Forwarded",
     "LayerKind",
     "Lengths",
     "Panels",
@@ -25,5 +37,6 @@ __all__ = [
     "linear_forward",
     "linear_stage",
     "recurrent_stage",
+    "side_by_side",
     "stream_stack",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastrnn._isa import kernels
 from fastrnn._threads import get_num_threads
+from fastrnn.ops.layer import side_by_side
 from fastrnn.ops.panels import LayerKind, panel_size
 from fastrnn.plan import LayerPlan
 
@@ -15,7 +16,9 @@ def build_info() -> dict[str, Any]:
     return kernels.build_info()
 
 
-def explain_plan(kind: LayerKind, batch: int, steps: int, name: str) -> LayerPlan:
+def explain_plan(
+    kind: LayerKind, batch: int, steps: int, name: str, beside: LayerKind | None = None
+) -> LayerPlan:
     """Return how a dense forward pass will be run.
 
     Parameters
@@ -25,10 +28,13 @@ def explain_plan(kind: LayerKind, batch: int, steps: int, name: str) -> LayerPla
         N and T.
     name : str
         The layer's place in its network.
+    beside : LayerKind or None
+        The layer that reads the same x in the other direction.
     """
     size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
     itemsize = kind.weight_itemsize
-    plan = kernels.explain_plan(*size, get_num_threads(), itemsize)
+    sides = beside is not None and side_by_side("forward", (kind, beside), batch, steps, None)
+    plan = kernels.explain_plan(*size, 1 if sides else get_num_threads(), itemsize)
     build = build_info()
     return LayerPlan(
         name=name,
@@ -42,6 +48,7 @@ def explain_plan(kind: LayerKind, batch: int, steps: int, name: str) -> LayerPla
         tile=(plan["tile_rows"], plan["tile_packets"] * build[f"{kind.dtype}_lanes"]),
         split=plan["split"],
         threads=plan["threads"],
+        side_by_side=sides,
         hoisted=plan["hoisted"],
         bfloat16=build["bfloat16"] if kind.bfloat16 else "",
         forward_panel_bytes=panel_size(kind, "forward") * kind.dtype.itemsize,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,21 +29,10 @@ class Record:
     lengths: Lengths
 
 
-def forward(
-    kind: LayerKind,
-    panels: FloatArray,
-    x: FloatArray,
-    h0: FloatArray | None,
-    c0: FloatArray | None,
-    lengths: Lengths,
-    *,
-    out: FloatArray | None,
-    record: bool,
-    buffers: BufferPool,
-) -> tuple[FloatArray, FloatArray, FloatArray | None, Record | None]:
-    """Run one layer in one direction over a batch of sequences.
+class ForwardCall(NamedTuple):
+    """The arguments of one layer's forward pass.
 
-    Parameters
+    Attributes
     ----------
     kind : LayerKind
         The layer.
@@ -59,60 +50,43 @@ def forward(
         Whether to keep what the backward pass needs.
     buffers : BufferPool
         Where tapes and workspaces come from.
+    """
 
-    Returns
-    -------
+    kind: LayerKind
+    panels: FloatArray
+    x: FloatArray
+    h0: FloatArray | None
+    c0: FloatArray | None
+    lengths: Lengths
+    out: FloatArray | None
+    record: bool
+    buffers: BufferPool
+
+
+class Forwarded(NamedTuple):
+    """What a forward pass returns.
+
+    Attributes
+    ----------
     y : ndarray, (N, T, H)
     h_n : ndarray, (N, H)
     c_n : ndarray, (N, H), or None
     record : Record or None
     """
-    batch, steps = x.shape[:2]
-    size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
-    itemsize = kind.weight_itemsize
-    y = np.empty((batch, steps, kind.hidden_size), kind.dtype) if out is None else out
-    h_n = np.empty((batch, kind.hidden_size), kind.dtype)
-    c_n = np.empty_like(h_n) if kind.has_cell_state else None
-    tape = buffers.take(kernels.tape_size(*size, lengths, itemsize)) if record else None
-    workspace = buffers.take(kernels.workspace_size("forward", record, *size, itemsize))
-    kernels.forward(
-        kind.cell,
-        panels,
-        kernel_input(x),
-        optional_input(h0),
-        optional_input(c0),
-        lengths,
-        kind.reverse,
-        get_num_threads(),
-        y,
-        h_n,
-        c_n,
-        tape,
-        workspace,
-    )
-    buffers.give(workspace)
-    return y, h_n, c_n, None if tape is None else Record(tape, batch, steps, lengths)
+
+    y: FloatArray
+    h_n: FloatArray
+    c_n: FloatArray | None
+    record: Record | None
 
 
-def backward(
-    kind: LayerKind,
-    panels: FloatArray,
-    record: Record,
-    dy: FloatArray | None,
-    dh_n: FloatArray | None,
-    dc_n: FloatArray | None,
-    gradients: Weights,
-    *,
-    input_gradient: bool,
-    add_to: FloatArray | None,
-    buffers: BufferPool,
-) -> tuple[FloatArray | None, FloatArray, FloatArray | None]:
-    """Back-propagate through time (Werbos 1990); weight gradients are added to `gradients`.
+class BackwardCall(NamedTuple):
+    """The arguments of one layer's backward pass.
 
-    Parameters
+    Attributes
     ----------
     kind, panels, buffers
-        As in `forward`, panels of the backward pass.
+        As for `ForwardCall`, panels of the backward pass.
     record : Record
         Of one forward call; its tape is used up and goes back to `buffers`.
     dy : ndarray, (N, T, H), or None
@@ -120,7 +94,106 @@ def backward(
     dh_n, dc_n : ndarray, (N, H), or None
         Gradients of the final states.
     gradients : Weights
-        Gradients of the weights.
+        Gradients of the weights, which are added to.
+    """
+
+    kind: LayerKind
+    panels: FloatArray
+    record: Record
+    dy: FloatArray | None
+    dh_n: FloatArray | None
+    dc_n: FloatArray | None
+    gradients: Weights
+    buffers: BufferPool
+
+
+def side_by_side(
+    pass_name: str, kinds: Sequence[LayerKind], batch: int, steps: int, lengths: Lengths
+) -> bool:
+    """Return whether layers that read the same x are done sooner side by side, one thread each.
+
+    Parameters
+    ----------
+    pass_name : str
+        ``"forward"`` or ``"backward"``.
+    kinds : sequence of LayerKind
+    batch, steps : int
+        N and T.
+    lengths : ndarray of int64, (N,), or None
+    """
+    layers = [(kind.cell, kind.input_size, kind.hidden_size) for kind in kinds]
+    itemsize = kinds[0].dtype.itemsize
+    return kernels.side_by_side(
+        pass_name, layers, batch, steps, lengths, get_num_threads(), itemsize
+    )
+
+
+def forward(*calls: ForwardCall) -> list[Forwarded]:
+    """Run layers in one direction each over the same x: one, or the two of a bidirectional layer.
+
+    Several run side by side, one thread each, where that wins; results are the same either way.
+
+    Parameters
+    ----------
+    calls : ForwardCall
+        One for each layer.
+    """
+    prepared = [_forward_arguments(call) for call in calls]
+    batch, steps = calls[0].x.shape[:2]
+    if len(calls) > 1 and side_by_side(
+        "forward", [call.kind for call in calls], batch, steps, calls[0].lengths
+    ):
+        kernels.forward_side_by_side([arguments for arguments, _ in prepared])
+    else:
+        for arguments, _ in prepared:
+            kernels.forward(*arguments)
+    for call, (arguments, _) in zip(calls, prepared, strict=True):
+        call.buffers.give(arguments[-1])
+    return [results for _, results in prepared]
+
+
+def _forward_arguments(call: ForwardCall) -> tuple[tuple[Any, ...], Forwarded]:
+    """Return what the kernels take, the workspace last, and what they fill."""
+    kind, buffers, x = call.kind, call.buffers, call.x
+    batch, steps = x.shape[:2]
+    size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
+    itemsize = kind.weight_itemsize
+    y = np.empty((batch, steps, kind.hidden_size), kind.dtype) if call.out is None else call.out
+    h_n = np.empty((batch, kind.hidden_size), kind.dtype)
+    c_n = np.empty_like(h_n) if kind.has_cell_state else None
+    tape = None
+    if call.record:
+        tape = buffers.take(kernels.tape_size(*size, call.lengths, itemsize))
+    arguments = (
+        kind.cell,
+        call.panels,
+        kernel_input(x),
+        optional_input(call.h0),
+        optional_input(call.c0),
+        call.lengths,
+        kind.reverse,
+        get_num_threads(),
+        y,
+        h_n,
+        c_n,
+        tape,
+        buffers.take(kernels.workspace_size("forward", call.record, *size, itemsize)),
+    )
+    record = None if tape is None else Record(tape, batch, steps, call.lengths)
+    return arguments, Forwarded(y, h_n, c_n, record)
+
+
+def backward(
+    *calls: BackwardCall, input_gradient: bool, add_to: FloatArray | None
+) -> tuple[FloatArray | None, list[tuple[FloatArray, FloatArray | None]]]:
+    """Back-propagate through time (Werbos 1990) in layers that have read the same x.
+
+    Several run side by side, one thread each, where that wins; results are the same either way.
+
+    Parameters
+    ----------
+    calls : BackwardCall
+        One for each layer.
     input_gradient : bool
         Whether dx is wanted.
     add_to : ndarray, (N, T, I), or None
@@ -129,39 +202,72 @@ def backward(
     Returns
     -------
     dx : ndarray, (N, T, I), or None
-    dh0 : ndarray, (N, H)
-    dc0 : ndarray, (N, H), or None
+        The sum over the layers, in their order.
+    dstates : list of (dh0, dc0)
+        dh0 : ndarray, (N, H); dc0 : ndarray, (N, H), or None.
     """
-    batch, steps = record.batch, record.steps
-    size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
+    kind, record = calls[0].kind, calls[0].record
+    shape = (record.batch, record.steps, kind.input_size)
     dx = add_to
     if input_gradient and dx is None:
-        dx = np.empty((batch, steps, kind.input_size), kind.dtype)
-    dh0 = np.empty((batch, kind.hidden_size), kind.dtype)
+        dx = np.empty(shape, kind.dtype)
+    beside = len(calls) > 1 and side_by_side(
+        "backward", [call.kind for call in calls], record.batch, record.steps, record.lengths
+    )
+    # One after the other they add to one dx; side by side all but the first have their own.
+    own: list[tuple[BufferPool, NDArray[np.uint8], FloatArray]] = []
+    if beside and dx is not None:
+        for call in calls[1:]:
+            raw = call.buffers.take(dx.nbytes)
+            own.append((call.buffers, raw, raw[: dx.nbytes].view(dx.dtype).reshape(shape)))
+    targets = [dx, *[part for _, _, part in own]] if own else [dx] * len(calls)
+    prepared = [
+        _backward_arguments(call, target, add_to is not None if i == 0 else not beside)
+        for i, (call, target) in enumerate(zip(calls, targets, strict=True))
+    ]
+    if beside:
+        kernels.backward_side_by_side([arguments for arguments, _ in prepared])
+    else:
+        for arguments, _ in prepared:
+            kernels.backward(*arguments)
+    for call, (arguments, _) in zip(calls, prepared, strict=True):
+        call.buffers.give(arguments[-1])
+        call.buffers.give(call.record.tape)
+    for buffers, raw, part in own:
+        assert dx is not None
+        dx += part
+        buffers.give(raw)
+    return dx, [dstate for _, dstate in prepared]
+
+
+def _backward_arguments(
+    call: BackwardCall, dx: FloatArray | None, add_to_dx: bool
+) -> tuple[tuple[Any, ...], tuple[FloatArray, FloatArray | None]]:
+    """Return what the kernels take, the workspace last, and (dh0, dc0) that they fill."""
+    kind, record, gradients = call.kind, call.record, call.gradients
+    size = (kind.cell, record.batch, record.steps, kind.input_size, kind.hidden_size)
+    dh0 = np.empty((record.batch, kind.hidden_size), kind.dtype)
     dc0 = np.empty_like(dh0) if kind.has_cell_state else None
-    workspace = buffers.take(kernels.workspace_size("backward", True, *size, kind.dtype.itemsize))
-    kernels.backward(
+    arguments = (
         kind.cell,
-        panels,
+        call.panels,
         record.tape,
-        optional_input(dy),
-        optional_input(dh_n),
-        optional_input(dc_n),
-        batch,
-        steps,
+        optional_input(call.dy),
+        optional_input(call.dh_n),
+        optional_input(call.dc_n),
+        record.batch,
+        record.steps,
         record.lengths,
         kind.reverse,
         get_num_threads(),
         dx,
-        add_to is not None,
+        add_to_dx,
         dh0,
         dc0,
         gradients.weight_ih,
         gradients.weight_hh,
         gradients.bias_ih,
         gradients.bias_hh,
-        workspace,
+        call.buffers.take(kernels.workspace_size("backward", True, *size, kind.dtype.itemsize)),
     )
-    buffers.give(workspace)
-    buffers.give(record.tape)
-    return dx, dh0, dc0
+    return arguments, (dh0, dc0)
