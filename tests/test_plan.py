@@ -62,6 +62,18 @@ def test_directions_run_as_planned(batch, steps, inputs, hidden, threads):
     assert str(plan).count("1 thread, side by side with the other direction") == 2 * sides
 
 
+@pytest.mark.usefixtures("two_threads")
+def test_short_lengths_leave_too_little_for_two_directions():
+    layer = fr.LSTM(12, 64, bidirectional=True, seed=0)
+    x = np.zeros((32, 15, 12), np.float32)
+    for lengths, sides in ((None, True), ([15] * 32, True), ([3] * 32, False)):
+        with mock.patch.object(ops.layer, "kernels", wraps=kernels) as called:
+            _, _, tape = layer.forward(x, lengths=lengths)
+            layer.backward(tape, None)
+        assert called.forward_side_by_side.called == sides
+        assert called.backward_side_by_side.called == sides
+
+
 def test_memory_is_what_is_taken():
     layer = fr.GRU(5, 7)
     (plan,) = layer.explain_plan(3, 11).layers

@@ -13,8 +13,13 @@ namespace fastrnn {
 // up to 90 us (threads.cpp), in which an AVX-512 core does 4.5 million.
 inline constexpr double multiply_adds_per_thread = 8e6;
 
-inline Index useful_threads(int allowed, double multiply_adds) {
-  const double worth = multiply_adds / multiply_adds_per_thread;
+// The same for calls side by side, which another thread is woken for once. From there on two calls took 0.65
+// of the time of one after the other where the thread was awake or slept since 0.2 ms, and 1.1 where its core
+// had been idle for 2 ms or was busy.
+inline constexpr double multiply_adds_per_call = 4e6;
+
+inline Index useful_threads(int allowed, double multiply_adds, double per_thread = multiply_adds_per_thread) {
+  const double worth = multiply_adds / per_thread;
   return std::max<Index>(1, worth >= allowed ? static_cast<Index>(allowed) : static_cast<Index>(worth));
 }
 
@@ -52,7 +57,8 @@ inline Index sharing_threads(Split split, Index threads, Index batch) {
 // Calls that could run one after the other, each shared by its threads, or side by side on one thread each.
 struct IndependentCalls {
   Index count = 0;
-  double total = 0, longest = 0, in_turn = 0;  // multiply-adds; in turn: of the thread that has most
+  double total = 0, longest = 0;  // multiply-adds
+  double in_turn = 0;             // those of one thread where all share each call evenly
 
   void add(double multiply_adds, Index sharing) {
     ++count;
@@ -61,7 +67,9 @@ struct IndependentCalls {
     in_turn += multiply_adds / static_cast<double>(sharing);
   }
   // A tie is won: no split is quite even, and side by side nobody waits within a call.
-  bool wins(int allowed) const { return useful_threads(allowed, total) >= count && longest <= in_turn; }
+  bool wins(int allowed) const {
+    return useful_threads(allowed, total, multiply_adds_per_call) >= count && longest <= in_turn;
+  }
 };
 
 }  // namespace fastrnn
