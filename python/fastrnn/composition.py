@@ -257,7 +257,9 @@ class Bidirectional(_Composite, _RecurrentComposite):
     """A recurrent layer and its twin that reads time backwards (Schuster and Paliwal 1997).
 
     The twin starts at each row's last valid step; its outputs are aligned with the input. The
-    state is a pair (state of the layer, state of the twin).
+    state is a pair (state of the layer, state of the twin). Where both are single cells over time,
+    as in ``fr.LSTM(..., bidirectional=True)``, they run side by side on two threads when that is
+    quicker; results are the same bits either way.
 
     Parameters
     ----------
