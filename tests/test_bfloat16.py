@@ -223,7 +223,7 @@ def test_the_boundary_refuses_what_has_no_kernel():
             None,
             out=None,
             record=True,
-            buffers=ops.BufferPool(),
+            buffers=ops.LayerBuffers(),
         )
 
 

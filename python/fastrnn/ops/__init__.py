@@ -1,6 +1,6 @@
 """Functions over arrays: the only caller of the compiled kernels."""
 
-from fastrnn.ops.buffers import BufferPool, aligned_empty
+from fastrnn.ops.buffers import BufferPool, LayerBuffers, aligned_empty
 from fastrnn.ops.build import build_info, explain_plan
 from fastrnn.ops.layer import Lengths, Record, backward, forward
 from fastrnn.ops.linear import linear_backward, linear_forward
@@ -10,6 +10,7 @@ from fastrnn.ops.stream import Stage, linear_stage, recurrent_stage, stream_stac
 __all__ = [
     "CELLS",
     "BufferPool",
+    "LayerBuffers",
     "LayerKind",
     "Lengths",
     "Panels",

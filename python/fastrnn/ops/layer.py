@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +11,18 @@ from numpy.typing import NDArray
 from fastrnn._checks import FloatArray
 from fastrnn._isa import kernels
 from fastrnn._threads import get_num_threads
-from fastrnn.ops.buffers import BufferPool
+from fastrnn.ops.buffers import LayerBuffers
 from fastrnn.ops.inputs import kernel_input, optional_input
 from fastrnn.ops.panels import LayerKind, Weights
 
 Lengths = NDArray[np.int64] | None
 
+# Sizes follow from the arguments alone; a query costs as much as allocating an output.
+_dense_tape_size = lru_cache(kernels.tape_size)
+_workspace_size = lru_cache(kernels.workspace_size)
 
-@dataclass(frozen=True)
-class Record:
+
+class Record(NamedTuple):
     """What a forward pass keeps for one backward pass."""
 
     tape: NDArray[np.uint8]
@@ -37,7 +41,7 @@ def forward(
     *,
     out: FloatArray | None,
     record: bool,
-    buffers: BufferPool,
+    buffers: LayerBuffers,
 ) -> tuple[FloatArray, FloatArray, FloatArray | None, Record | None]:
     """Run one layer in one direction over a batch of sequences.
 
@@ -57,7 +61,7 @@ def forward(
         Where the output goes; features side by side.
     record : bool
         Whether to keep what the backward pass needs.
-    buffers : BufferPool
+    buffers : LayerBuffers
         Where tapes and workspaces come from.
 
     Returns
@@ -67,14 +71,20 @@ def forward(
     c_n : ndarray, (N, H), or None
     record : Record or None
     """
-    batch, steps = x.shape[:2]
+    batch, steps, _ = x.shape
     size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
     itemsize = kind.weight_itemsize
     y = np.empty((batch, steps, kind.hidden_size), kind.dtype) if out is None else out
     h_n = np.empty((batch, kind.hidden_size), kind.dtype)
-    c_n = np.empty_like(h_n) if kind.has_cell_state else None
-    tape = buffers.take(kernels.tape_size(*size, lengths, itemsize)) if record else None
-    workspace = buffers.take(kernels.workspace_size("forward", record, *size, itemsize))
+    c_n = np.empty((batch, kind.hidden_size), kind.dtype) if kind.has_cell_state else None
+    tape = None
+    if record:
+        tape = buffers.tapes.take(
+            _dense_tape_size(*size, None, itemsize)
+            if lengths is None
+            else kernels.tape_size(*size, lengths, itemsize)
+        )
+    workspace = buffers.forward.take(_workspace_size("forward", record, *size, itemsize))
     kernels.forward(
         kind.cell,
         panels,
@@ -90,7 +100,7 @@ def forward(
         tape,
         workspace,
     )
-    buffers.give(workspace)
+    buffers.forward.give(workspace)
     return y, h_n, c_n, None if tape is None else Record(tape, batch, steps, lengths)
 
 
@@ -105,7 +115,7 @@ def backward(
     *,
     input_gradient: bool,
     add_to: FloatArray | None,
-    buffers: BufferPool,
+    buffers: LayerBuffers,
 ) -> tuple[FloatArray | None, FloatArray, FloatArray | None]:
     """Back-propagate through time (Werbos 1990); weight gradients are added to `gradients`.
 
@@ -132,24 +142,26 @@ def backward(
     dh0 : ndarray, (N, H)
     dc0 : ndarray, (N, H), or None
     """
-    batch, steps = record.batch, record.steps
+    tape, batch, steps, lengths = record
     size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
     dx = add_to
     if input_gradient and dx is None:
         dx = np.empty((batch, steps, kind.input_size), kind.dtype)
     dh0 = np.empty((batch, kind.hidden_size), kind.dtype)
-    dc0 = np.empty_like(dh0) if kind.has_cell_state else None
-    workspace = buffers.take(kernels.workspace_size("backward", True, *size, kind.dtype.itemsize))
+    dc0 = np.empty((batch, kind.hidden_size), kind.dtype) if kind.has_cell_state else None
+    workspace = buffers.backward.take(
+        _workspace_size("backward", True, *size, kind.weight_itemsize)
+    )
     kernels.backward(
         kind.cell,
         panels,
-        record.tape,
+        tape,
         optional_input(dy),
         optional_input(dh_n),
         optional_input(dc_n),
         batch,
         steps,
-        record.lengths,
+        lengths,
         kind.reverse,
         get_num_threads(),
         dx,
@@ -162,6 +174,6 @@ def backward(
         gradients.bias_hh,
         workspace,
     )
-    buffers.give(workspace)
-    buffers.give(record.tape)
+    buffers.backward.give(workspace)
+    buffers.tapes.give(tape)
     return dx, dh0, dc0
