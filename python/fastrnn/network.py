@@ -274,12 +274,9 @@ class RecurrentNetwork(Recurrent):
             for part_name, part in zip(names, parts, strict=True)
         ]
         cells = iter(zip(*arrays, strict=True) if self._has_cell_state else arrays[0])
-        entries: list[Any] = []
-        for layer in self._stack.layers:
-            if isinstance(layer, Bidirectional):
-                entries.append((next(cells), next(cells)))
-            else:
-                entries.append(next(cells) if isinstance(layer, Recurrent) else None)
+        entries: list[Any] = [None] * len(self._stack.layers)
+        for place in self._recurrent_places:
+            entries[place] = (next(cells), next(cells)) if self.bidirectional else next(cells)
         return tuple(entries)
 
     def _packed(self, states: tuple[Any, ...]) -> Any:

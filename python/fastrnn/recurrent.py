@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +13,7 @@ from fastrnn.protocol import Recurrent, Shapes, Tape, own_vectors, views
 from fastrnn.sharing import Holders
 
 
-@dataclass(frozen=True)
-class _Kept:
+class _Kept(NamedTuple):
     record: ops.Record
     version: int  # of the weights
 
@@ -73,7 +71,7 @@ class RecurrentLayer(Recurrent):
             cell, self.input_size, self.hidden_size, self.reverse, self.dtype, bfloat16
         )
         self._panels = ops.Panels(self._kind)
-        self._buffers = ops.BufferPool()
+        self._buffers = ops.LayerBuffers()
         rng = initializers.generator(seed)
         own_vectors(self)
         initializers.uniform_fan(self.parameter_vector, self.hidden_size, rng)

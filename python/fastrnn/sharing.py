@@ -56,7 +56,9 @@ class Holders:
 
         What was read while it had a value is what is there as long as it has the same value.
         """
+        serial = self._serial  # read first: a handle is in the list before it has its serial
+        if not self._handles:
+            return serial
         with self._lock:
-            if any(h() is not None for h in self._handles):
-                return None
-            return self._serial
+            self._handles = [h for h in self._handles if h() is not None]
+            return None if self._handles else self._serial

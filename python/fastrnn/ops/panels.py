@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,12 +50,12 @@ class LayerKind:
         """What the forward panels hold: float32, float64 or bfloat16."""
         return "bfloat16" if self.bfloat16 else str(self.dtype)
 
-    @property
+    @cached_property
     def weight_itemsize(self) -> int:
         """Bytes of a weight in the forward panels."""
         return 2 if self.bfloat16 else self.dtype.itemsize
 
-    @property
+    @cached_property
     def has_cell_state(self) -> bool:
         """Whether the state is (h, c)."""
         return self.cell == "lstm"
@@ -133,16 +134,22 @@ class Panels:
         quiet_since : int or None
             `Holders.quiet_since`, asked before.
         """
-        with self._lock:
-            if quiet_since is None or quiet_since != self._quiet_since:
-                self._compare(vector)
-                self._quiet_since = quiet_since
-            if pass_name not in self._current:
-                self._panels[pass_name] = packed(
-                    self._kind, pass_name, weights, self._panels.get(pass_name)
-                )
-                self._current.add(pass_name)
-            return self._panels[pass_name], self.version
+        # Without the lock: what is outdated leaves `_current` before `_quiet_since` changes.
+        if (
+            quiet_since is None
+            or quiet_since != self._quiet_since
+            or pass_name not in self._current
+        ):
+            with self._lock:
+                if quiet_since is None or quiet_since != self._quiet_since:
+                    self._compare(vector)
+                    self._quiet_since = quiet_since
+                if pass_name not in self._current:
+                    self._panels[pass_name] = packed(
+                        self._kind, pass_name, weights, self._panels.get(pass_name)
+                    )
+                    self._current.add(pass_name)
+        return self._panels[pass_name], self.version
 
     def _compare(self, vector: FloatArray) -> None:
         if self._packed_from is None or not kernels.same_bytes(self._packed_from, vector):
