@@ -1,6 +1,5 @@
 """The compiled module called directly: what would step outside an array is refused, never run."""
 
-import os
 import threading
 
 import numpy as np
@@ -330,26 +329,6 @@ def test_the_gil_is_released_while_kernels_run():
         ticks.append(None)  # with the GIL held, this thread would stand still
     worker.join()
     assert len(ticks) > 1000
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_kernels_with_threads_work_after_fork():
-    from fastrnn import LSTM, get_num_threads, set_num_threads
-
-    before = get_num_threads()
-    set_num_threads(2)
-    try:
-        layer = LSTM(30, 150, seed=0)
-        x = np.ones((40, 25, 30), np.float32)
-        expected = layer(x)[0]
-        child = os.fork()
-        if child == 0:
-            os._exit(0 if np.array_equal(layer(x)[0], expected) else 1)
-        _, status = os.waitpid(child, 0)
-        assert status == 0
-    finally:
-        set_num_threads(before)
 
 
 def test_stored_names_are_those_of_the_module():

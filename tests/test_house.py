@@ -26,16 +26,18 @@ MAY_IMPORT = {
     "ops": {"_checks", "_isa", "_threads", "ops", "plan"},
     "initializers": {"_checks"},
     "reference": set(),
-    "protocol": {"_checks", "serialization"},  # to be unpickled, layers name who rebuilds them
+    "sharing": {"_checks"},
+    "protocol": {"_checks", "serialization", "sharing"},  # unpickling names who rebuilds
     "ragged": set(),
-    "recurrent": {"_checks", "initializers", "ops", "plan", "protocol"},
+    "recurrent": {"_checks", "initializers", "ops", "plan", "protocol", "sharing"},
     "dropout": {"_checks", "initializers", "protocol"},
-    "composition": {"_checks", "initializers", "dropout", "protocol"},
+    "composition": {"_checks", "initializers", "dropout", "protocol", "sharing"},
     "network": {
         "_checks", "initializers", "composition", "dropout", "plan", "protocol", "recurrent",
+        "sharing",
     },
     "layers": {"_checks", "network"},
-    "feedforward": {"_checks", "initializers", "ops", "protocol"},
+    "feedforward": {"_checks", "initializers", "ops", "protocol", "sharing"},
     "pooling": {"_checks", "protocol"},
     "standardize": {"_checks", "protocol", "ragged"},
     "safetensors_file": set(),
@@ -57,13 +59,14 @@ MAY_IMPORT = {
     "training": {"_checks", "data", "initializers", "losses", "optim", "progress", "protocol"},
     "testing": {"_checks", "protocol"},
     "configuration": {"_isa", "_threads", "ops"},
+    "threadpools": {"_isa", "_threads", "ops"},
     "cli": {"_isa", "configuration", "ops", "cli", "protocol", "serialization", "training", ""},
     "__main__": {"cli"},
 }  # fmt: skip
 
 #: Third-party packages that a module may import, beside the standard library.
 THIRD_PARTY = {"numpy"}
-OPTIONAL = {"cli": {"matplotlib"}}  # inside functions only
+OPTIONAL = {"cli": {"matplotlib"}, "threadpools": {"threadpoolctl"}}  # inside functions only
 
 PACKAGE_FILES = sorted(PYTHON.rglob("*.py"))
 
@@ -247,7 +250,8 @@ def test_import_is_cheap_and_quiet():
 import sys, threading
 import fastrnn
 loaded = {name.split('.')[0] for name in sys.modules}
-print(threading.active_count(), sorted(loaded & {'matplotlib', 'torch', 'onnx', 'scipy', 'pandas'}))
+optional = {'matplotlib', 'torch', 'onnx', 'scipy', 'pandas', 'threadpoolctl', 'joblib'}
+print(threading.active_count(), sorted(loaded & optional))
 """
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

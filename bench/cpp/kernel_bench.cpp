@@ -2,8 +2,8 @@
 //
 // Goal (AVX-512, float32, one thread): inference and training at least 0.90 and 0.85 of peak from 32 rows and
 // H = 128 on, 0.78 and 0.72 at sensor. Counted are the products alone: 2 N T G H (I + H) operations in
-// inference, three times that in a training step, which packs, runs forward with a tape, packs, and runs
-// backward with dx and all gradients of the weights.
+// inference and in a step of a stream, three times that in a training step, which packs, runs forward with a
+// tape, packs, and runs backward with dx and all gradients of the weights.
 #include <benchmark/benchmark.h>
 #include <fastrnn/build.h>
 
@@ -18,19 +18,15 @@ namespace {
 
 using namespace bench;
 
-template <class T>
-void measure(benchmark::State& state, const Problem& problem) {
-  LayerCase<T> layer(problem.size, problem.threads);
-  if (!layer.agree())
-    return state.SkipWithError("inference and training disagree, or gradients are not finite");
-  const bool training = problem.work == Work::training;
-  const auto call = [&] { training ? layer.train() : layer.infer(); };
+template <class T, class Call>
+void time_calls(benchmark::State& state, const Problem& problem, const Call& call) {
   call();
   const auto start = Clock::now();
   call();
   const double seconds_per_call = seconds_since(start);
 
-  Slices<T> slices((training ? 3 : 1) * forward_flops(problem.size), seconds_per_call, problem.threads);
+  const double flops = (problem.work == Work::training ? 3 : 1) * forward_flops(problem.size);
+  Slices<T> slices(flops, seconds_per_call, problem.threads);
   if (problem.threads > 1)  // let the kernels' threads settle after the pause
     for (const auto warm_up = Clock::now(); seconds_since(warm_up) < 0.3;) call();
   std::int64_t calls = 0;
@@ -48,6 +44,26 @@ void measure(benchmark::State& state, const Problem& problem) {
   state.counters["GFLOP/s"] = slices.gflops();
   state.counters["peak"] = slices.peak();
   state.counters["share"] = slices.share();
+}
+
+template <class T>
+void measure(benchmark::State& state, const Problem& problem) {
+  fastrnn::LayerSize size = problem.size;
+  if (problem.work == Work::step) size.steps = 8;  // different inputs, and a state to be carried
+  LayerCase<T> layer(size, problem.threads);
+  if (problem.work == Work::step) {
+    if (!layer.stream_agrees()) return state.SkipWithError("stream and inference disagree");
+  } else if (!layer.agree()) {
+    return state.SkipWithError("inference and training disagree, or gradients are not finite");
+  }
+  switch (problem.work) {
+    case Work::inference:
+      return time_calls<T>(state, problem, [&] { layer.infer(); });
+    case Work::training:
+      return time_calls<T>(state, problem, [&] { layer.train(); });
+    case Work::step:
+      return time_calls<T>(state, problem, [&] { layer.step(); });
+  }
 }
 
 bool processor_can_run_this() {

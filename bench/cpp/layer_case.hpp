@@ -1,7 +1,7 @@
-// One layer with all the arrays of inference and of a training step, filled with random numbers.
+// One layer with all the arrays of inference, of a training step and of a stream, filled with random numbers.
 #pragma once
 
-#include <fastrnn/layer.h>
+#include <fastrnn/stream.h>
 
 #include <algorithm>
 #include <cmath>
@@ -83,6 +83,7 @@ class LayerCase {
     back_propagation.dc0 = {dc0.data(), stride(H)};
     back_propagation.dweights = {dweight_ih.data(), dweight_hh.data(), dbias_ih.data(), dbias_hh.data()};
     back_propagation.workspace = backward_workspace.data();
+    stack.workspace = states.data();
     pack(fastrnn::Pass::forward, forward_panels);
   }
   LayerCase(const LayerCase&) = delete;  // the arguments point into the arrays
@@ -96,6 +97,23 @@ class LayerCase {
     fastrnn::forward(training);
     pack(fastrnn::Pass::backward, backward_panels);
     fastrnn::backward(back_propagation);
+  }
+
+  // One step of a stream that goes on from call to call, over the same x again and again.
+  void step() { step(steps_taken % stride(S), {y.data(), stride(S * H)}); }
+
+  // Takes the stream's first T steps: are its outputs those of inference, bit for bit?
+  bool stream_agrees() {
+    infer();
+    Array<T> outputs(N * H);
+    for (std::size_t t = 0; t < S; ++t) {
+      step(stride(t), {outputs.data(), stride(H)});
+      for (std::size_t n = 0; n < N; ++n) {
+        const T* const inferred = y.data() + (n * S + t) * H;
+        if (!std::equal(inferred, inferred + H, outputs.data() + n * H)) return false;
+      }
+    }
+    return std::any_of(y.begin(), y.end(), [](T value) { return value != T(0); });
   }
 
   // Runs both passes once: are they the same bit for bit, and are gradients there and finite?
@@ -116,6 +134,10 @@ class LayerCase {
  private:
   static std::ptrdiff_t stride(std::size_t elements) { return static_cast<std::ptrdiff_t>(elements); }
 
+  void step(std::ptrdiff_t t, const fastrnn::Matrix<T>& outputs) {
+    fastrnn::stream_step<T>(stack, steps_taken++, {x.data() + t * stride(I), stride(S * I)}, outputs);
+  }
+
   void pack(fastrnn::Pass pass, Array<T>& panels) {
     const fastrnn::Weights<const T> weights{weight_ih.data(), weight_hh.data(), bias_ih.data(),
                                             bias_hh.data()};
@@ -135,6 +157,12 @@ class LayerCase {
   Array<char> inference_workspace{fastrnn::forward_workspace_bytes<T>(size, false)};
   Array<char> training_workspace{fastrnn::forward_workspace_bytes<T>(size, true)};
   Array<char> backward_workspace{fastrnn::backward_workspace_bytes<T>(size)};
+  const fastrnn::Stage<T> stage{
+      fastrnn::StageKind::recurrent, size.cell,    size.input_size, size.hidden_size,
+      forward_panels.data(),         size.bfloat16};
+  fastrnn::Stack<T> stack{&stage, 1, size.batch, nullptr};
+  Array<char> states{fastrnn::stream_workspace_bytes(stack)};
+  std::int64_t steps_taken = 0;
   fastrnn::ForwardArguments<T> inference{}, training{};
   fastrnn::BackwardArguments<T> back_propagation{};
 };

@@ -9,9 +9,10 @@ namespace bench {
 
 const char* const usage =
     "kernel_bench [--cell lstm,gru,gru_reset_before,rnn_tanh,rnn_relu] [--dtype float32,float64,bfloat16]\n"
-    "             [--pass inference,training] [--threads 1,2,...] [POINT | N T I H] ...\n"
-    "  Points are named in bench/cases.py; without any, all of them. Defaults: lstm, float32, both passes, "
-    "one thread.\n  bfloat16: weights only, in inference only.\n";
+    "             [--pass inference,training,step] [--threads 1,2,...] [POINT | N T I H] ...\n"
+    "  Points are named in bench/cases.py; without any, all of them. Defaults: lstm, float32, all passes, "
+    "one thread.\n  step: of a stream, where T is 1, on one thread.\n"
+    "  bfloat16: weights only, not in training.\n";
 
 namespace {
 
@@ -20,7 +21,8 @@ const std::map<std::string, fastrnn::Cell> cells{{"rnn_tanh", fastrnn::Cell::rnn
                                                  {"lstm", fastrnn::Cell::lstm},
                                                  {"gru", fastrnn::Cell::gru},
                                                  {"gru_reset_before", fastrnn::Cell::gru_reset_before}};
-const std::map<std::string, Work> passes{{"inference", Work::inference}, {"training", Work::training}};
+const std::map<std::string, Work> passes{
+    {"inference", Work::inference}, {"training", Work::training}, {"step", Work::step}};
 const std::map<std::string, std::string> dtypes{
     {"float32", "float32"}, {"float64", "float64"}, {"bfloat16", "bfloat16"}};
 
@@ -47,8 +49,8 @@ struct Size {
 };
 
 struct Choices {
-  std::vector<std::string> cell_names{"lstm"}, dtype_names{"float32"}, pass_names{"inference", "training"},
-      threads{"1"};
+  std::vector<std::string> cell_names{"lstm"}, dtype_names{"float32"},
+      pass_names{"inference", "training", "step"}, threads{"1"};
   std::vector<Size> sizes;
 };
 
@@ -115,8 +117,9 @@ std::vector<Problem> read_arguments(int argc, char** argv) {
       for (const std::string& dtype : choices.dtype_names)
         for (const std::string& pass : choices.pass_names)
           for (const std::string& threads : choices.threads) {
-            if (dtype == "bfloat16" && pass != "inference") continue;
             const auto count = static_cast<int>(positive_number("--threads", threads));
+            if (dtype == "bfloat16" && pass == "training") continue;
+            if (pass == "step" && (size.steps != 1 || count != 1)) continue;
             problems.push_back({size.name + "/" + cell + "/" + dtype + "/" + pass +
                                     (count == 1 ? "" : "/threads_" + threads),
                                 {known("--cell", cells, cell), size.batch, size.steps, size.input_size,
@@ -125,6 +128,7 @@ std::vector<Problem> read_arguments(int argc, char** argv) {
                                 known("--pass", passes, pass),
                                 count});
           }
+  if (problems.empty()) throw BadArgument("arguments: there is nothing with these sizes, dtypes and passes");
   return problems;
 }
 

@@ -9,7 +9,7 @@
 
 namespace bench {
 
-enum class Work { inference, training };
+enum class Work { inference, training, step };
 
 // One benchmark.
 struct Problem {

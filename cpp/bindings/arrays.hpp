@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <initializer_list>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -22,10 +23,12 @@ namespace fastrnn::bindings {
 namespace py = pybind11;
 
 using OptionalArray = std::optional<py::array>;
+using Shape = std::initializer_list<py::ssize_t>;
 
 // Bytes that an array may touch, with its name, to refuse overlaps.
 class Overlaps {
  public:
+  Overlaps() { spans_.reserve(16); }  // as many as a call has arrays
   void read(const char* name, const py::array& array) { add(name, array, false); }
   void write(const char* name, const py::array& array) { add(name, array, true); }
 
@@ -48,6 +51,7 @@ class Overlaps {
   // Whether two elements may lie at one place: from the smallest stride up, an axis has to step over all
   // inner ones.
   static bool overlaps_itself(const py::array& array) {
+    if (array.flags() & py::array::c_style) return false;
     std::vector<std::pair<py::ssize_t, py::ssize_t>> axes;  // |stride|, length
     for (py::ssize_t axis = 0; axis < array.ndim(); ++axis) {
       if (array.shape(axis) > 1) axes.emplace_back(std::abs(array.strides(axis)), array.shape(axis));
@@ -88,33 +92,32 @@ class Overlaps {
   std::vector<Span> spans_;
 };
 
-inline std::string shape_text(const std::vector<py::ssize_t>& shape) {
+inline std::string shape_text(const py::ssize_t* shape, std::size_t axes) {
   std::string text = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
-  return text + (shape.size() == 1 ? ",)" : ")");
+  for (std::size_t i = 0; i < axes; ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  return text + (axes == 1 ? ",)" : ")");
 }
 
 template <class T>
 bool has_type(const py::array& array) {
-  return array.dtype().equal(py::dtype::of<T>());
+  return py::isinstance<py::array_t<T>>(array);  // without a detour over Python's ==
 }
 
 // Elements of type T in native byte order, aligned, the last axis side by side, of the given shape.
 template <class T>
-void require(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape) {
+void require(const char* name, const py::array& array, const Shape& shape) {
   if (!has_type<T>(array)) {
     throw py::type_error(std::string(name) + ": expected dtype " + std::string(py::str(py::dtype::of<T>())) +
                          ", got " + std::string(py::str(array.dtype())));
   }
-  const std::vector<py::ssize_t> got(array.shape(), array.shape() + array.ndim());
-  if (got != shape) {
-    throw py::value_error(std::string(name) + ": expected shape " + shape_text(shape) + ", got " +
-                          shape_text(got));
+  if (!std::equal(shape.begin(), shape.end(), array.shape(), array.shape() + array.ndim())) {
+    throw py::value_error(std::string(name) + ": expected shape " + shape_text(shape.begin(), shape.size()) +
+                          ", got " + shape_text(array.shape(), static_cast<std::size_t>(array.ndim())));
   }
   if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0)
     throw py::value_error(std::string(name) + ": expected aligned elements, got an unaligned array");
   for (py::ssize_t axis = 0; axis < array.ndim(); ++axis) {
-    if (array.strides(axis) % static_cast<py::ssize_t>(sizeof(T)) != 0)
+    if (array.shape(axis) > 1 && array.strides(axis) % static_cast<py::ssize_t>(sizeof(T)) != 0)
       throw py::value_error(std::string(name) + ": expected strides of whole elements, got others");
   }
   const py::ssize_t last = array.ndim() - 1;
@@ -171,41 +174,40 @@ std::ptrdiff_t stride(const py::array& array, py::ssize_t axis) {
 template <class T>
 class Views {
  public:
-  Sequence<const T> read(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape) {
+  Sequence<const T> read(const char* name, const py::array& array, const Shape& shape) {
     require<T>(name, array, shape);
     overlaps_.read(name, array);
     return {static_cast<const T*>(array.data()), stride<T>(array, 0),
             shape.size() > 2 ? stride<T>(array, 1) : 0};
   }
-  Sequence<T> write(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape) {
+  Sequence<T> write(const char* name, const py::array& array, const Shape& shape) {
     require<T>(name, array, shape);
     require_writable(name, array);
     overlaps_.write(name, array);
     return {static_cast<T*>(const_cast<void*>(array.data())), stride<T>(array, 0),
             shape.size() > 2 ? stride<T>(array, 1) : 0};
   }
-  Sequence<const T> read(const char* name, const OptionalArray& array,
-                         const std::vector<py::ssize_t>& shape) {
+  Sequence<const T> read(const char* name, const OptionalArray& array, const Shape& shape) {
     return array ? read(name, *array, shape) : Sequence<const T>{};
   }
-  Sequence<T> write(const char* name, const OptionalArray& array, const std::vector<py::ssize_t>& shape) {
+  Sequence<T> write(const char* name, const OptionalArray& array, const Shape& shape) {
     return array ? write(name, *array, shape) : Sequence<T>{};
   }
   // Weights and their gradients: contiguous.
-  const T* read_flat(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape) {
+  const T* read_flat(const char* name, const py::array& array, const Shape& shape) {
     const Sequence<const T> view = read(name, array, shape);
     require_contiguous(name, array);
     return view.data;
   }
-  T* write_flat(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape) {
+  T* write_flat(const char* name, const py::array& array, const Shape& shape) {
     const Sequence<T> view = write(name, array, shape);
     require_contiguous(name, array);
     return view.data;
   }
-  const T* read_flat(const char* name, const OptionalArray& array, const std::vector<py::ssize_t>& shape) {
+  const T* read_flat(const char* name, const OptionalArray& array, const Shape& shape) {
     return array ? read_flat(name, *array, shape) : nullptr;
   }
-  T* write_flat(const char* name, const OptionalArray& array, const std::vector<py::ssize_t>& shape) {
+  T* write_flat(const char* name, const OptionalArray& array, const Shape& shape) {
     return array ? write_flat(name, *array, shape) : nullptr;
   }
   const T* panels(const char* name, const py::array& array, std::size_t count) {

@@ -1,4 +1,5 @@
 // The recurrent layer's functions over arrays.
+#include <cstring>
 #include <tuple>
 #include <type_traits>
 
@@ -13,6 +14,9 @@ namespace {
 using Size = py::ssize_t;
 
 constexpr Size bfloat16_bytes = 2;
+
+// Below this, giving up the GIL and taking it again costs more than it gives others.
+constexpr std::size_t bytes_worth_a_release = 1 << 18;
 
 constexpr int gates_of(Cell cell) {
   return cell == Cell::lstm ? 4 : cell == Cell::gru || cell == Cell::gru_reset_before ? 3 : 1;
@@ -89,6 +93,19 @@ void pack(const std::string& pass_name, const std::string& cell, const py::array
     const py::gil_scoped_release release;
     pack_panels<T>(pass, size, weights, out);
   });
+}
+
+bool same_bytes(const py::array& first, const py::array& second) {
+  for (const py::array& array : {first, second}) {
+    if (!(array.flags() & py::array::c_style))
+      throw py::value_error("same_bytes: expected C-contiguous arrays, got another layout");
+  }
+  if (first.nbytes() != second.nbytes()) return false;
+  const auto count = static_cast<std::size_t>(first.nbytes());
+  const void *a = first.data(), *b = second.data();
+  if (count < bytes_worth_a_release) return std::memcmp(a, b, count) == 0;
+  const py::gil_scoped_release release;
+  return std::memcmp(a, b, count) == 0;
 }
 
 std::size_t tape_size(const std::string& cell, Size batch, Size steps, Size input_size, Size hidden_size,
@@ -281,6 +298,8 @@ void add_layer_functions(py::module_& module) {
              arg("hidden_size"), arg("itemsize"), "Elements of the panels of one pass.");
   module.def("pack", &pack, arg("pass_name"), arg("cell"), arg("weight_ih"), arg("weight_hh"), arg("bias_ih"),
              arg("bias_hh"), arg("panels"), "Pack weights into panels for one pass.");
+  module.def("same_bytes", &same_bytes, arg("first"), arg("second"),
+             "Whether two arrays hold the same bits.");
   module.def("tape_size", &tape_size, arg("cell"), arg("batch"), arg("steps"), arg("input_size"),
              arg("hidden_size"), arg("lengths"), arg("itemsize"), "Bytes of a tape.");
   module.def("workspace_size", &workspace_size, arg("pass_name"), arg("with_tape"), arg("cell"), arg("batch"),

@@ -106,13 +106,18 @@ void scatter(Blocked<const T> from, Range rows, Index features, Rows<T> to) {
   }
 }
 
+// Adds numbers to the first `count` <= width at `to`.
+template <class T>
+FASTRNN_INLINE void add_to(T* to, Lanes<T> v, Index count) {
+  detail::write(to, detail::read<T>(to, count) + v, count);
+}
+
 template <class T>
 void scatter_add(Blocked<const T> from, Range rows, Index features, Rows<T> to) {
   for (Index r = rows.begin; r < rows.end; ++r) {
     T* target = to.at(r);
     detail::for_each_block<T>(features, [&](Index block, Index count) {
-      T* place = target + block * lane_width<T>;
-      detail::write(place, detail::read<T>(place, count) + load(from.at(block, r)), count);
+      add_to(target + block * lane_width<T>, load(from.at(block, r)), count);
     });
   }
 }

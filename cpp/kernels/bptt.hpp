@@ -38,6 +38,9 @@ struct Backward {
       gradient_panels = arena.take<T>(PanelLayout<Cell, T>{size}.forward_size());
     }
 
+    bool few_rows() const {
+      return schedule.chunk_count() == 1 && schedule.chunk(0).rows <= most_rows_added_directly;
+    }
     Blocked<T> reset_hidden_at(const Slot& slot) const {
       if constexpr (!has_reset_hidden<Cell>) return {};
       return view(reset_hidden, lane_blocks<T>(size.hidden_size), 1, local(slot));
@@ -61,7 +64,8 @@ struct Backward {
                              plain_view(memory.dreset_hidden, a.size.batch)};
     start(a.dh_n, d.dh, all, size, schedule.order());
     if (Cell::has_cell_state) start(a.dc_n, d.dc, all, size, schedule.order());
-    std::fill_n(memory.gradient_panels, PanelLayout<Cell, T>{size}.forward_size(), T(0));
+    const PanelLayout<Cell, T> layout{size};
+    std::fill_n(memory.gradient_panels, memory.few_rows() ? layout.bias_size() : layout.forward_size(), T(0));
 
     const double work = 2 * row_cost<Cell>(size) * static_cast<double>(schedule.row_steps());
     const Index threads = useful_threads(a.timing.threads, work);
@@ -74,13 +78,16 @@ struct Backward {
     scatter(constant(d.dh), all, size.hidden_size, rows_of(a.dh0, schedule.order()));
     if (Cell::has_cell_state)
       scatter(constant(d.dc), all, size.hidden_size, rows_of(a.dc0, schedule.order()));
-    add_gradients<Cell, T>(
-        size, memory.gradient_panels,
-        {a.dweights.weight_ih, a.dweights.weight_hh, a.dweights.bias_ih, a.dweights.bias_hh});
+    add_bias_gradients<Cell, T>(size, memory.gradient_panels, gradients_of(a));
+    if (!memory.few_rows()) add_weight_gradients<Cell, T>(size, memory.gradient_panels, gradients_of(a));
     if (a.dx.data && !a.add_to_dx) clear_padding(a.dx, a.size, a.timing.lengths, size.input_size);
   }
 
  private:
+  static WeightRows<T> gradients_of(const BackwardArguments<T>& a) {
+    return {a.dweights.weight_ih, a.dweights.weight_hh, a.dweights.bias_ih, a.dweights.bias_hh};
+  }
+
   static void start(const Matrix<const T>& final_gradient, Blocked<T> d, Range rows, LayerDimensions size,
                     const Index* order) {
     if (final_gradient.data)
@@ -111,12 +118,12 @@ struct Backward {
                            gates = constant(memory.storage.gates_at(first));
     parallel_for(threads, [&](Index part) {
       for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
-        const Source source = Cell::sections[s].source;
-        multiply_gradient<Cell, T>(layout, s,
-                                   source == Source::input    ? x
-                                   : source == Source::hidden ? h
-                                                              : reset_hidden,
-                                   gates, rows, threads, part, memory.gradient_panels);
+        const Source name = Cell::sections[s].source;
+        const Blocked<const T> source = name == Source::input ? x : name == Source::hidden ? h : reset_hidden;
+        if (memory.few_rows())
+          add_gradient_of_few_rows<Cell, T>(layout, s, source, gates, rows, threads, part, gradients_of(a));
+        else
+          multiply_gradient<Cell, T>(layout, s, source, gates, rows, threads, part, memory.gradient_panels);
       }
       sum_bias_gradient<Cell, T>(layout, gates, rows, threads, part, memory.gradient_panels);
       if (a.dx.data) {

@@ -215,14 +215,11 @@ void pack_forward(LayerDimensions size, const WeightRows<const T>& weights, T* p
   }
 }
 
-// Adds a gradient panel to the public gradients.
+// Adds the biases' part of a gradient panel to the public gradients.
 template <class Cell, class T>
-void add_gradients(LayerDimensions size, const T* panels, const WeightRows<T>& gradients) {
+void add_bias_gradients(LayerDimensions size, const T* panels, const WeightRows<T>& gradients) {
   constexpr Index width = lane_width<T>;
-  const PanelLayout<Cell, T> layout{size};
-  alignas(64) T square[width * width];
-  for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
-    const Section& section = Cell::sections[s];
+  for (const Section& section : Cell::sections) {
     T* bias = section.source == Source::input ? gradients.bias_ih : gradients.bias_hh;
     for (int b = 0; bias && b < section.blocks; ++b) {
       for (Index unit = 0; unit < size.hidden_size; ++unit) {
@@ -230,6 +227,17 @@ void add_gradients(LayerDimensions size, const T* panels, const WeightRows<T>& g
             panels[((unit / width) * Cell::blocks + section.first + b) * width + unit % width];
       }
     }
+  }
+}
+
+// Adds the weights' part.
+template <class Cell, class T>
+void add_weight_gradients(LayerDimensions size, const T* panels, const WeightRows<T>& gradients) {
+  constexpr Index width = lane_width<T>;
+  const PanelLayout<Cell, T> layout{size};
+  alignas(64) T square[width * width];
+  for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
+    const Section& section = Cell::sections[s];
     const Index columns = size.of(section.source);
     detail::for_each_packet_column(
         layout, s, gradients, panels, [&](T* rows, Index units, const T* packet, Index step) {
@@ -246,6 +254,12 @@ void add_gradients(LayerDimensions size, const T* panels, const WeightRows<T>& g
           }
         });
   }
+}
+
+template <class Cell, class T>
+void add_gradients(LayerDimensions size, const T* panels, const WeightRows<T>& gradients) {
+  add_bias_gradients<Cell, T>(size, panels, gradients);
+  add_weight_gradients<Cell, T>(size, panels, gradients);
 }
 
 template <class Cell, class T>

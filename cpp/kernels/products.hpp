@@ -75,6 +75,37 @@ void multiply_backward(const PanelLayout<Cell, T>& layout, int index, const T* p
       order);
 }
 
+// Rows up to which weight gradients go straight to the public arrays: sums of so few rows cost less than a
+// panel's way to memory and back (one row at I = H = 256: 2 MB, five times).
+inline constexpr Index most_rows_added_directly = 16;
+
+// Adds to a section's public gradients the rows [0, rows), as `multiply_gradient` and `add_weight_gradients`
+// do, bit for bit; only unit blocks u with u % parts == part.
+template <class Cell, class T>
+void add_gradient_of_few_rows(const PanelLayout<Cell, T>& layout, int index, Blocked<const T> source,
+                              Blocked<const T> gates, Index rows, Index parts, Index part,
+                              const WeightRows<T>& gradients) {
+  constexpr Index width = lane_width<T>;
+  const Section& section = Cell::sections[index];
+  const Index columns = layout.size.of(section.source);
+  for (Index unit = part; unit < layout.units(); unit += parts) {
+    const Index lanes = std::min(width, layout.size.hidden_size - unit * width);
+    for (int b = 0; b < section.blocks; ++b) {
+      T* target = detail::section_rows(gradients, section, layout.size, section.gates[b], unit);
+      const T* number = gates.at(unit, 0) + (section.first + b) * width;
+      for (Index lane = 0; lane < lanes; ++lane, target += columns, ++number) {
+        for (Index k = 0; k < columns; k += width) {
+          Lanes<T> sum(T(0));
+          for (Index row = 0; row < rows; ++row)
+            sum = multiply_add(broadcast(number + row * gates.row_stride), load(source.at(k / width, row)),
+                               sum);
+          add_to(target + k, sum, std::min(width, columns - k));
+        }
+      }
+    }
+  }
+}
+
 // Adds to the gradient panel of one section the rows [0, rows) of a chunk; only groups g with g % parts ==
 // part.
 template <class Cell, class T>

@@ -16,6 +16,7 @@ from fastrnn.pooling import Last, MeanPool
 from fastrnn.serialization import load, save
 from fastrnn.standardize import Standardize
 from fastrnn.streaming import Stream
+from fastrnn.threadpools import register_with_threadpoolctl
 from fastrnn.training import History, Trainer, predict
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "losses",
     "optim",
     "predict",
+    "register_with_threadpoolctl",
     "save",
     "set_num_threads",
     "show_config",

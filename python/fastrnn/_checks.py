@@ -68,7 +68,7 @@ def recurrent_dtype(value: Any) -> tuple[np.dtype[Any], bool]:
 
 def _typed(name: str, value: Any, dtype: np.dtype[Any], owner: str) -> FloatArray:
     array = np.asarray(value)
-    if array.dtype != dtype:
+    if array.dtype is not dtype and array.dtype != dtype:
         convertible = array.dtype.kind in "fiub" and array.dtype.itemsize <= 8
         hint = f"; convert with {name}.astype(numpy.{dtype})" if convertible else ""
         raise TypeError(f"{name}: expected {dtype} like {owner}, got {array.dtype}{hint}")

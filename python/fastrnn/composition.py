@@ -12,6 +12,7 @@ from fastrnn import _checks, initializers
 from fastrnn._checks import FloatArray
 from fastrnn.dropout import Dropout
 from fastrnn.protocol import Layer, Recurrent, Shapes, Tape, adopt, bind_children
+from fastrnn.sharing import Holders
 
 
 class _Composite(Layer):
@@ -19,9 +20,9 @@ class _Composite(Layer):
 
     def __init__(self, children: dict[str, Layer]) -> None:
         self._children = children
-        with_parameters = [c for c in children.values() if c.parameter_vector.size]
+        with_parameters = [c for c in children.values() if c._parameter_vector.size]
         for name, child in children.items():
-            if child.parameter_vector.size and child.dtype != with_parameters[0].dtype:
+            if child._parameter_vector.size and child.dtype != with_parameters[0].dtype:
                 raise TypeError(
                     f"layers[{name}]: expected dtype {with_parameters[0].dtype} like the first, "
                     f"got {child.dtype}"
@@ -37,8 +38,8 @@ class _Composite(Layer):
             for name, shape in child.shapes().items()
         }
 
-    def _bind(self, parameters: FloatArray, gradients: FloatArray) -> None:
-        super()._bind(parameters, gradients)
+    def _bind(self, parameters: FloatArray, gradients: FloatArray, holders: Holders) -> None:
+        super()._bind(parameters, gradients, holders)
         bind_children(self, list(self._children.values()))
 
     def reseed(self, rng: np.random.Generator) -> None:
@@ -58,6 +59,9 @@ class _Chain(_Composite):
                 raise TypeError(f"layers[{i}]: expected a layer, got {type(layer).__name__}")
         self.layers = tuple(layers)
         super().__init__({str(i): layer for i, layer in enumerate(layers)})
+        self._last = self.layers[-1]
+        with_parameters = [bool(layer._parameter_vector.size) for layer in layers]
+        self._parameters_below = [any(with_parameters[:i]) for i in range(len(layers))]
 
     @property
     def keeps_time(self) -> bool:  # type: ignore[override]
@@ -79,10 +83,11 @@ class _Chain(_Composite):
     ) -> tuple[Any, tuple[Any, ...]]:
         final = []
         states = self._states("state", state)
-        for i, (layer, initial) in enumerate(zip(self.layers, states, strict=True)):
-            x, last = layer(x, initial, lengths=lengths, **self._out_of(i, out))
+        for layer, initial in zip(self.layers, states, strict=True):
+            x, last = layer(x, initial, lengths=lengths, **self._out_of(layer, out))
             final.append(last)
-            lengths = lengths if layer.keeps_time else None
+            if not layer.keeps_time:
+                lengths = None
         return x, tuple(final)
 
     def _record(
@@ -90,22 +95,22 @@ class _Chain(_Composite):
     ) -> tuple[Any, tuple[Any, ...], Tape]:
         final, tapes = [], []
         states = self._states("state", state)
-        for i, (layer, initial) in enumerate(zip(self.layers, states, strict=True)):
-            x, last, tape = layer.forward(x, initial, lengths=lengths, **self._out_of(i, out))
+        for layer, initial in zip(self.layers, states, strict=True):
+            x, last, tape = layer.forward(x, initial, lengths=lengths, **self._out_of(layer, out))
             final.append(last)
             tapes.append(tape)
-            lengths = lengths if layer.keeps_time else None
+            if not layer.keeps_time:
+                lengths = None
         return x, tuple(final), Tape(self, tapes)
 
-    def _out_of(self, i: int, out: FloatArray | None) -> dict[str, Any]:
-        return {} if out is None or i < len(self.layers) - 1 else {"out": out}
+    def _out_of(self, layer: Layer, out: FloatArray | None) -> dict[str, Any]:
+        return {} if out is None or layer is not self._last else {"out": out}
 
     def _check_backward(self, tape: Tape, dy: Any, dstate: Any) -> None:
         tapes = tape.content(self)
-        upstream = [None] * (len(self.layers) - 1) + [dy]
         states = self._states("dstate", dstate)
-        for i, layer in enumerate(self.layers):
-            layer._check_backward(tapes[i], upstream[i], states[i])
+        for layer, kept, dfinal in zip(self.layers, tapes, states, strict=True):
+            layer._check_backward(kept, dy if layer is self._last else None, dfinal)
 
     def _backward(
         self,
@@ -118,11 +123,10 @@ class _Chain(_Composite):
     ) -> tuple[Any, Any]:
         tapes = tape.use(self)
         dstates = list(self._states("dstate", dstate))
-        # A layer's dx is wanted by the caller, or by a layer below that has parameters.
-        with_parameters = [bool(layer.parameter_vector.size) for layer in self.layers]
         for i in reversed(range(len(self.layers))):
             extra: dict[str, Any] = {} if i > 0 or add_to is None else {"add_to": add_to}
-            wanted = input_gradient or any(with_parameters[:i])
+            # A layer's dx is wanted by the caller, or by a layer below that has parameters.
+            wanted = input_gradient or self._parameters_below[i]
             dy, dstates[i] = self.layers[i]._backward(
                 tapes[i], dy, dstates[i], input_gradient=wanted, **extra
             )

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from fastrnn import _checks, initializers, ops
 from fastrnn._checks import FloatArray
-from fastrnn.protocol import Layer, Shapes, Tape, own_vectors
+from fastrnn.protocol import Layer, Shapes, Tape, own_vectors, views
+from fastrnn.sharing import Holders
 
 
 class Linear(Layer):
@@ -64,6 +65,11 @@ class Linear(Layer):
         shapes: Shapes = {"weight": (self.output_size, self.input_size)}
         return shapes | ({"bias": (self.output_size,)} if self.bias else {})
 
+    def _bind(self, parameters: FloatArray, gradients: FloatArray, holders: Holders) -> None:
+        super()._bind(parameters, gradients, holders)
+        named = views(parameters, self.shapes())
+        self._weight, self._bias = named["weight"], named.get("bias")
+
     def __call__(
         self, x: Any, state: Any = None, *, lengths: Any = None
     ) -> tuple[FloatArray, None]:
@@ -82,9 +88,7 @@ class Linear(Layer):
         x = _checks.features_last("x", x, self.input_size, self.dtype)
         valid = _checks.valid_steps(x.shape[:-1], lengths, self.batch_first)
         rows = x.reshape(-1, self.input_size) if valid is None else x[valid]
-        y = ops.linear_forward(
-            self.parameters["weight"], self.parameters.get("bias"), rows, self._buffers
-        )
+        y = ops.linear_forward(self._weight, self._bias, rows, self._buffers)
         if valid is None:
             return rows, y.reshape(*x.shape[:-1], self.output_size), None
         padded = np.zeros((*x.shape[:-1], self.output_size), self.dtype)
@@ -105,7 +109,7 @@ class Linear(Layer):
             return np.zeros((*outer, self.input_size), self.dtype) if input_gradient else None, None
         dy = np.asarray(dy)
         dx = ops.linear_backward(
-            self.parameters["weight"],
+            self._weight,
             rows,
             dy.reshape(-1, self.output_size) if valid is None else dy[valid],
             self.gradients["weight"],
@@ -180,6 +184,10 @@ class Embedding(Layer):
         """Names and shapes of the parameters: weight (num_embeddings, E)."""
         return {"weight": (self.num_embeddings, self.embedding_size)}
 
+    def _bind(self, parameters: FloatArray, gradients: FloatArray, holders: Holders) -> None:
+        super()._bind(parameters, gradients, holders)
+        self._weight = views(parameters, self.shapes())["weight"]
+
     def __call__(
         self, x: Any, state: Any = None, *, lengths: Any = None
     ) -> tuple[FloatArray, None]:
@@ -206,7 +214,7 @@ class Embedding(Layer):
             raise ValueError(
                 f"x: expected tokens in 0..{self.num_embeddings - 1}, got {tokens[wrong[0]]}"
             )
-        vectors = self.parameters["weight"][tokens]
+        vectors = self._weight[tokens]
         shape = (*x.shape, self.embedding_size)
         if valid is None:
             return vectors.reshape(shape), tokens.astype(np.int64), None

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastrnn import _checks, initializers, ops
 from fastrnn._checks import FloatArray
 from fastrnn.plan import LayerPlan
-from fastrnn.protocol import Recurrent, Shapes, Tape, own_vectors
+from fastrnn.protocol import Recurrent, Shapes, Tape, own_vectors, views
+from fastrnn.sharing import Holders
 
 
-@dataclass(frozen=True)
-class _Kept:
+class _Kept(NamedTuple):
     record: ops.Record
     version: int  # of the weights
 
@@ -72,7 +71,7 @@ class RecurrentLayer(Recurrent):
             cell, self.input_size, self.hidden_size, self.reverse, self.dtype, bfloat16
         )
         self._panels = ops.Panels(self._kind)
-        self._buffers = ops.BufferPool()
+        self._buffers = ops.LayerBuffers()
         rng = initializers.generator(seed)
         own_vectors(self)
         initializers.uniform_fan(self.parameter_vector, self.hidden_size, rng)
@@ -88,9 +87,9 @@ class RecurrentLayer(Recurrent):
             shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
         return shapes
 
-    def _bind(self, parameters: FloatArray, gradients: FloatArray) -> None:
-        super()._bind(parameters, gradients)
-        self._weights = _weights(self.parameters)
+    def _bind(self, parameters: FloatArray, gradients: FloatArray, holders: Holders) -> None:
+        super()._bind(parameters, gradients, holders)
+        self._weights = _weights(views(parameters, self.shapes()))
         self._weight_gradients = _weights(self.gradients)
 
     def __call__(
@@ -152,7 +151,7 @@ class RecurrentLayer(Recurrent):
             shape = (kept.record.batch, kept.record.steps, self.hidden_size)
             _checks.of_shape("dy", dy, "(N, T, H)", shape, self.dtype)
         self._state("dstate", dstate, kept.record.batch)
-        _, version = self._panels.get("backward", self._weights, self.parameter_vector)
+        _, version = self._packed("backward")
         if version != kept.version:
             raise RuntimeError("tape: the parameters changed since forward; run forward again")
 
@@ -270,7 +269,7 @@ class RecurrentLayer(Recurrent):
         batch, steps = x.shape[:2]
         valid = _checks.lengths(lengths, batch, steps)
         h0, c0 = self._state("state", state, batch)
-        panels, version = self._panels.get("forward", self._weights, self.parameter_vector)
+        panels, version = self._packed("forward")
         return ops.ForwardCall(
             self._kind, panels, x, h0, c0, valid, out, record, self._buffers
         ), version
@@ -281,6 +280,10 @@ class RecurrentLayer(Recurrent):
     def _recorded(self, done: ops.Forwarded, version: int) -> tuple[FloatArray, Any, Tape]:
         assert done.record is not None
         return *self._results(done), Tape(self, _Kept(done.record, version))
+
+    def _packed(self, pass_name: str) -> tuple[FloatArray, int]:
+        quiet_since = self._holders.quiet_since()
+        return self._panels.get(pass_name, self._weights, self._parameter_vector, quiet_since)
 
     def _state(
         self, name: str, state: Any, batch: int

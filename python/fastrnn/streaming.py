@@ -180,7 +180,7 @@ def _leaves(layer: Layer) -> Iterator[RecurrentLayer | Linear]:
 
 def _stage(leaf: RecurrentLayer | Linear) -> ops.Stage:
     if isinstance(leaf, Linear):
-        return ops.linear_stage(leaf.parameters["weight"], leaf.parameters.get("bias"))
+        return ops.linear_stage(leaf._weight, leaf._bias)
     return ops.recurrent_stage(leaf._kind, leaf._weights)
 
 

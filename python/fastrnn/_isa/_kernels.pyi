@@ -20,6 +20,7 @@ def pack(
     bias_hh: _Optional,
     panels: _Array,
 ) -> None: ...
+def same_bytes(first: _Array, second: _Array) -> bool: ...
 def tape_size(
     cell: str,
     batch: int,

@@ -1,6 +1,6 @@
 """Functions over arrays: the only caller of the compiled kernels."""
 
-from fastrnn.ops.buffers import BufferPool, aligned_empty
+from fastrnn.ops.buffers import BufferPool, LayerBuffers, aligned_empty
 from fastrnn.ops.build import build_info, explain_plan
 from fastrnn.ops.layer import (
     BackwardCall,
@@ -22,6 +22,7 @@ __all__ = [
     "BufferPool",
     "ForwardCall",
     "Forwarded",
+    "LayerBuffers",
     "LayerKind",
     "Lengths",
     "Panels",

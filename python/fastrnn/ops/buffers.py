@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -28,24 +27,33 @@ def aligned_empty(count: int, dtype: Any) -> NDArray[Any]:
 
 
 class BufferPool:
-    """Byte buffers used again from call to call; safe to share between threads."""
+    """Byte buffers for one purpose, used again from call to call; safe to share between threads.
+
+    It needs no lock: a list's `append` and `pop` are atomic.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._free: list[NDArray[np.uint8]] = []
 
     def take(self, size: int) -> NDArray[np.uint8]:
-        """Return an aligned buffer of at least `size` bytes: the smallest free one that fits."""
-        with self._lock:
-            self._free.sort(key=len)
-            for i, buffer in enumerate(self._free):
-                if buffer.size >= size:
-                    return self._free.pop(i)
-            if self._free:
-                self._free.pop()  # outgrown: replaced by the larger one below
-        return aligned_empty(size, np.uint8)
+        """Return an aligned buffer of at least `size` bytes."""
+        try:
+            buffer = self._free.pop()
+        except IndexError:
+            return aligned_empty(size, np.uint8)
+        # One that is outgrown is replaced by a larger one.
+        return buffer if buffer.size >= size else aligned_empty(size, np.uint8)
 
     def give(self, buffer: NDArray[np.uint8]) -> None:
         """Take a buffer back."""
-        with self._lock:
-            self._free.append(buffer)
+        self._free.append(buffer)
+
+
+class LayerBuffers:
+    """What a recurrent layer's calls work in."""
+
+    def __init__(self) -> None:
+        self.tapes = BufferPool()
+        self.forward = BufferPool()
+        self.backward = BufferPool()
+        self.dx = BufferPool()

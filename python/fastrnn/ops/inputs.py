@@ -9,8 +9,11 @@ from fastrnn._checks import FloatArray
 
 def kernel_input(array: FloatArray) -> FloatArray:
     """Return `array`, copied only where kernels cannot read it: they want whole aligned rows."""
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned:
+        return array
     item = array.itemsize
-    readable = array.flags.aligned and all(stride % item == 0 for stride in array.strides)
+    readable = flags.aligned and all(stride % item == 0 for stride in array.strides)
     if readable and (array.shape[-1] <= 1 or array.strides[-1] == item):
         return array
     return np.array(array, order="C", copy=True)

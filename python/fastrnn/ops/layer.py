@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 from fastrnn._checks import FloatArray
 from fastrnn._isa import kernels
 from fastrnn._threads import get_num_threads
-from fastrnn.ops.buffers import BufferPool
+from fastrnn.ops.buffers import BufferPool, LayerBuffers
 from fastrnn.ops.inputs import kernel_input, optional_input
 from fastrnn.ops.panels import LayerKind, Weights
 
 Lengths = NDArray[np.int64] | None
 
+# Sizes follow from the arguments alone; a query costs as much as allocating an output.
+_dense_tape_size = lru_cache(kernels.tape_size)
+_workspace_size = lru_cache(kernels.workspace_size)
 
-@dataclass(frozen=True)
-class Record:
+
+class Record(NamedTuple):
     """What a forward pass keeps for one backward pass."""
 
     tape: NDArray[np.uint8]
@@ -48,7 +51,7 @@ class ForwardCall(NamedTuple):
         Where the output goes; features side by side.
     record : bool
         Whether to keep what the backward pass needs.
-    buffers : BufferPool
+    buffers : LayerBuffers
         Where tapes and workspaces come from.
     """
 
@@ -60,7 +63,7 @@ class ForwardCall(NamedTuple):
     lengths: Lengths
     out: FloatArray | None
     record: bool
-    buffers: BufferPool
+    buffers: LayerBuffers
 
 
 class Forwarded(NamedTuple):
@@ -104,7 +107,7 @@ class BackwardCall(NamedTuple):
     dh_n: FloatArray | None
     dc_n: FloatArray | None
     gradients: Weights
-    buffers: BufferPool
+    buffers: LayerBuffers
 
 
 def side_by_side(
@@ -148,7 +151,7 @@ def forward(*calls: ForwardCall) -> list[Forwarded]:
         for arguments, _ in prepared:
             kernels.forward(*arguments)
     for call, (arguments, _) in zip(calls, prepared, strict=True):
-        call.buffers.give(arguments[-1])
+        call.buffers.forward.give(arguments[-1])
     return [results for _, results in prepared]
 
 
@@ -160,10 +163,14 @@ def _forward_arguments(call: ForwardCall) -> tuple[tuple[Any, ...], Forwarded]:
     itemsize = kind.weight_itemsize
     y = np.empty((batch, steps, kind.hidden_size), kind.dtype) if call.out is None else call.out
     h_n = np.empty((batch, kind.hidden_size), kind.dtype)
-    c_n = np.empty_like(h_n) if kind.has_cell_state else None
+    c_n = np.empty((batch, kind.hidden_size), kind.dtype) if kind.has_cell_state else None
     tape = None
     if call.record:
-        tape = buffers.take(kernels.tape_size(*size, call.lengths, itemsize))
+        tape = buffers.tapes.take(
+            _dense_tape_size(*size, None, itemsize)
+            if call.lengths is None
+            else kernels.tape_size(*size, call.lengths, itemsize)
+        )
     arguments = (
         kind.cell,
         call.panels,
@@ -177,7 +184,7 @@ def _forward_arguments(call: ForwardCall) -> tuple[tuple[Any, ...], Forwarded]:
         h_n,
         c_n,
         tape,
-        buffers.take(kernels.workspace_size("forward", call.record, *size, itemsize)),
+        buffers.forward.take(_workspace_size("forward", call.record, *size, itemsize)),
     )
     record = None if tape is None else Record(tape, batch, steps, call.lengths)
     return arguments, Forwarded(y, h_n, c_n, record)
@@ -218,8 +225,8 @@ def backward(
     own: list[tuple[BufferPool, NDArray[np.uint8], FloatArray]] = []
     if beside and dx is not None:
         for call in calls[1:]:
-            raw = call.buffers.take(dx.nbytes)
-            own.append((call.buffers, raw, raw[: dx.nbytes].view(dx.dtype).reshape(shape)))
+            raw = call.buffers.dx.take(dx.nbytes)
+            own.append((call.buffers.dx, raw, raw[: dx.nbytes].view(dx.dtype).reshape(shape)))
     targets = [dx, *[part for _, _, part in own]] if own else [dx] * len(calls)
     prepared = [
         _backward_arguments(call, target, add_to is not None if i == 0 else not beside)
@@ -231,8 +238,8 @@ def backward(
         for arguments, _ in prepared:
             kernels.backward(*arguments)
     for call, (arguments, _) in zip(calls, prepared, strict=True):
-        call.buffers.give(arguments[-1])
-        call.buffers.give(call.record.tape)
+        call.buffers.backward.give(arguments[-1])
+        call.buffers.tapes.give(call.record.tape)
     for buffers, raw, part in own:
         assert dx is not None
         dx += part
@@ -247,7 +254,7 @@ def _backward_arguments(
     kind, record, gradients = call.kind, call.record, call.gradients
     size = (kind.cell, record.batch, record.steps, kind.input_size, kind.hidden_size)
     dh0 = np.empty((record.batch, kind.hidden_size), kind.dtype)
-    dc0 = np.empty_like(dh0) if kind.has_cell_state else None
+    dc0 = np.empty((record.batch, kind.hidden_size), kind.dtype) if kind.has_cell_state else None
     arguments = (
         kind.cell,
         call.panels,
@@ -268,6 +275,6 @@ def _backward_arguments(
         gradients.weight_hh,
         gradients.bias_ih,
         gradients.bias_hh,
-        call.buffers.take(kernels.workspace_size("backward", True, *size, kind.dtype.itemsize)),
+        call.buffers.backward.take(_workspace_size("backward", True, *size, kind.dtype.itemsize)),
     )
     return arguments, (dh0, dc0)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastrnn._checks import FloatArray
 from fastrnn._isa import kernels
@@ -50,12 +50,12 @@ class LayerKind:
         """What the forward panels hold: float32, float64 or bfloat16."""
         return "bfloat16" if self.bfloat16 else str(self.dtype)
 
-    @property
+    @cached_property
     def weight_itemsize(self) -> int:
         """Bytes of a weight in the forward panels."""
         return 2 if self.bfloat16 else self.dtype.itemsize
 
-    @property
+    @cached_property
     def has_cell_state(self) -> bool:
         """Whether the state is (h, c)."""
         return self.cell == "lstm"
@@ -105,18 +105,22 @@ def panel_size(kind: LayerKind, pass_name: str) -> int:
 class Panels:
     """Weights packed for the kernels, kept until the weights change.
 
-    Weights may be written in place at any time, so each use compares them with what was packed.
+    Weights may be written in place by anyone who holds an array over them; as long as someone does,
+    each use compares them with what was packed.
     """
 
     def __init__(self, kind: LayerKind) -> None:
         self._kind = kind
         self._lock = threading.Lock()
-        self._packed_from: NDArray[Any] | None = None
+        self._packed_from: FloatArray | None = None
+        self._quiet_since: int | None = None  # when they were compared last
         self._panels: dict[str, FloatArray] = {}
         self._current: set[str] = set()
         self.version = 0
 
-    def get(self, pass_name: str, weights: Weights, vector: FloatArray) -> tuple[FloatArray, int]:
+    def get(
+        self, pass_name: str, weights: Weights, vector: FloatArray, quiet_since: int | None
+    ) -> tuple[FloatArray, int]:
         """Return up-to-date panels and the version of the weights they hold.
 
         Parameters
@@ -127,19 +131,31 @@ class Panels:
             Views of `vector`.
         vector : ndarray, (parameters,)
             All weights of the layer, contiguous.
+        quiet_since : int or None
+            `Holders.quiet_since`, asked before.
         """
-        bits = vector.view(np.int32)  # compares bits: no trouble with NaN or signed zeros
-        with self._lock:
-            if self._packed_from is None or (self._packed_from != bits).any():
-                self._packed_from = bits.copy()
-                self._current.clear()
-                self.version += 1
-            if pass_name not in self._current:
-                self._panels[pass_name] = packed(
-                    self._kind, pass_name, weights, self._panels.get(pass_name)
-                )
-                self._current.add(pass_name)
-            return self._panels[pass_name], self.version
+        # Without the lock: what is outdated leaves `_current` before `_quiet_since` changes.
+        if (
+            quiet_since is None
+            or quiet_since != self._quiet_since
+            or pass_name not in self._current
+        ):
+            with self._lock:
+                if quiet_since is None or quiet_since != self._quiet_since:
+                    self._compare(vector)
+                    self._quiet_since = quiet_since
+                if pass_name not in self._current:
+                    self._panels[pass_name] = packed(
+                        self._kind, pass_name, weights, self._panels.get(pass_name)
+                    )
+                    self._current.add(pass_name)
+        return self._panels[pass_name], self.version
+
+    def _compare(self, vector: FloatArray) -> None:
+        if self._packed_from is None or not kernels.same_bytes(self._packed_from, vector):
+            self._packed_from = vector.copy()
+            self._current.clear()
+            self.version += 1
 
     def last(self, pass_name: str) -> FloatArray:
         """Return the panels that the last `get` returned for this pass."""
