@@ -29,16 +29,24 @@ Product<T> in_pairs(Blocked<const T> words, Index row, Product<T> product) {
   return product;
 }
 
-// A tile of a forward product, from panels of any format.
-template <class Shape, class T>
+// Rows of the tallest tile of a forward product.
+template <class Shape>
+constexpr Index tallest_forward_tile(WeightFormat format) {
+  return Shape::tallest_of(format == WeightFormat::plain ? PanelFormat::adjacent : PanelFormat::widened);
+}
+
+// A tile of a forward product, from panels of any format that the cell has.
+template <class Cell, class Shape, class T>
 FASTRNN_INLINE void multiply_forward_tile(WeightFormat format, Index rows, const Sums<const T>& start,
                                           const Product<T>& first, const Product<T>& second,
                                           const Sums<T>& result) {
   if constexpr (std::is_same_v<T, float>) {
     if (format == WeightFormat::widened)
       return multiply_tile<Shape, PanelFormat::widened>(rows, start, first, second, result);
-    if (format == WeightFormat::dot)
-      return multiply_tile<Shape, PanelFormat::dot>(rows, start, first, second, result);
+    if constexpr (!has_reset_hidden<Cell>) {
+      if (format == WeightFormat::dot)
+        return multiply_tile<Shape, PanelFormat::dot>(rows, start, first, second, result);
+    }
   }
   multiply_tile<Shape>(rows, start, first, second, result);
 }

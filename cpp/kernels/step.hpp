@@ -164,7 +164,7 @@ struct Step {
     const T* hidden = panels + layout.forward_section(1) + first * layout.forward_block(1);
     const Sums<const T> bias{panels + first * Cell::blocks * width, 0, width, Cell::blocks * width};
     const Index packet_stride = Cell::blocks == 1 ? sums.block_stride : width;
-    for_each_part(rows, Shape::tallest, [&](Index row, Index height) {
+    for_each_part(rows, tallest_forward_tile<Shape>(layout.size.format), [&](Index row, Index height) {
       const Sums<T> result{sums.at(first, row), sums.row_stride, packet_stride, sums.block_stride};
       const Sums<const T> before{result.data, result.row_stride, packet_stride, sums.block_stride};
       auto from_x = forward_product(constant(views.x), row, inputs, input, Shape::first * width,
@@ -175,8 +175,8 @@ struct Step {
         from_x = in_pairs(constant(views.x_words), row, from_x);
         from_h = in_pairs(constant(views.h_prev_words), row, from_h);
       }
-      multiply_forward_tile<Shape>(layout.size.format, height, products == Products::hidden ? before : bias,
-                                   from_x, from_h, result);
+      multiply_forward_tile<Cell, Shape>(
+          layout.size.format, height, products == Products::hidden ? before : bias, from_x, from_h, result);
     });
   }
 

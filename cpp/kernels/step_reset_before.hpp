@@ -95,11 +95,11 @@ struct Step<GruResetBefore, T> {
     const T* hidden = panels + layout.forward_section(1) + unit * layout.forward_block(1);
     const Index inputs = products == Products::hidden ? 0 : layout.size.input_size;
     const Index hiddens = products == Products::input ? 0 : layout.size.hidden_size;
-    for_each_part(rows, tile_rows(Shape::packets), [&](Index row, Index height) {
+    for_each_part(rows, tallest_forward_tile<Shape>(layout.size.format), [&](Index row, Index height) {
       const Sums<T> result{views.gates.at(unit, row), views.gates.row_stride};
       Sums<const T> start{bias, 0};
       if (products == Products::hidden) start = {result.data, result.row_stride};
-      multiply_forward_tile<Shape>(
+      multiply_forward_tile<Cell, Shape>(
           layout.size.format, height, start,
           forward_product(constant(views.x), row, inputs, input, Shape::first * width),
           forward_product(constant(views.h_prev), row, hiddens, hidden, Shape::second * width), result);
@@ -120,9 +120,10 @@ struct Step<GruResetBefore, T> {
   static void forward_candidate(const PanelLayout<Cell, T>& layout, const T* panels,
                                 const StepViews<T>& views, Range rows, Index first) {
     const T* panel = panels + layout.forward_section(2) + first * layout.forward_block(2);
-    for_each_part(rows, tile_rows(packets), [&](Index row, Index height) {
+    using Shape = TileShape<packets, packets>;
+    for_each_part(rows, tallest_forward_tile<Shape>(layout.size.format), [&](Index row, Index height) {
       const Sums<T> sums{views.gates.at(first, row) + n, views.gates.row_stride, views.gates.block_stride};
-      multiply_forward_tile<TileShape<packets, packets>>(
+      multiply_forward_tile<Cell, Shape>(
           layout.size.format, height, {sums.data, sums.row_stride, sums.packet_stride},
           forward_product(constant(views.reset_hidden), row, layout.size.hidden_size, panel, packets * width),
           {}, sums);

@@ -60,6 +60,11 @@ struct TileShape {
   static constexpr int second = second_;
   static constexpr int groups = groups_;
   static constexpr Index tallest = groups == 1 ? tile_rows(packets) : rows_of_two_groups;
+  // With weights in bfloat16: few packets, which odd sizes end in, need not have all heights too.
+  static constexpr Index tallest_of(PanelFormat format) {
+    const bool bfloat16 = format == PanelFormat::widened || format == PanelFormat::dot;
+    return bfloat16 && packets < 4 ? std::min<Index>(tallest, 4) : tallest;
+  }
 };
 
 namespace detail {
@@ -216,12 +221,12 @@ void tile_of_rows(Index count, std::integer_sequence<int, rows...>, const Sums<c
 
 }  // namespace detail
 
-// result = start (zero where null) + first (+ second) for `rows` <= Shape::tallest rows.
+// result = start (zero where null) + first (+ second) for `rows` <= Shape::tallest_of(format) rows.
 template <class Shape, PanelFormat format = PanelFormat::adjacent, class T>
 FASTRNN_INLINE void multiply_tile(Index rows, const Sums<const T>& start, const Product<T>& first,
                                   const Product<T>& second, const Sums<T>& result) {
-  detail::tile_of_rows<T, Shape, format>(rows, std::make_integer_sequence<int, Shape::tallest>{}, start,
-                                         first, second, result);
+  detail::tile_of_rows<T, Shape, format>(rows, std::make_integer_sequence<int, Shape::tallest_of(format)>{},
+                                         start, first, second, result);
 }
 
 // The order in which parts are visited. Steps that go to and fro over their weights find those that they read
