@@ -214,7 +214,9 @@ def test_the_boundary_refuses_what_has_no_kernel():
     with pytest.raises(ValueError, match="panels: expected those of a forward pass"):
         panels_module.packed(layer._kind, "backward", layer._weights)
     x = np.zeros((1, 2, 2), np.float32)
-    call = ops.ForwardCall(layer._kind, panels, x, None, None, None, None, True, ops.LayerBuffers())
+    call = ops.forward_call(
+        layer._kind, panels, x, None, None, None, out=None, record=True, buffers=ops.LayerBuffers()
+    )
     with pytest.raises(ValueError, match="tape: expected None, bfloat16 weights are for inference"):
         ops.forward(call)
 

@@ -36,7 +36,8 @@ class Tape:
 
     def content(self, layer: Layer) -> Any:
         """Return the content without using the tape up."""
-        self.check(layer)
+        if self._owner is not layer or self._content is None:
+            self.check(layer)  # raises
         return self._content[0]
 
     def use(self, layer: Layer) -> Any:

@@ -115,16 +115,16 @@ class RecurrentLayer(Recurrent):
             After each row's last valid step; the initial state where a row has none.
         """
         call, _ = self._forward_call(x, state, lengths, out, record=False)
-        (done,) = ops.forward(call)
-        return self._results(done)
+        ops.forward(call)
+        return call.y, _state_of(call.h_n, call.c_n)
 
     def forward(
         self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
     ) -> tuple[FloatArray, Any, Tape]:
         """Run for training; as calling the layer, and keeps what `backward` needs."""
         call, version = self._forward_call(x, state, lengths, out, record=True)
-        (done,) = ops.forward(call)
-        return self._recorded(done, version)
+        ops.forward(call)
+        return self._recorded(call, version)
 
     def _run_beside(
         self,
@@ -140,10 +140,13 @@ class RecurrentLayer(Recurrent):
             return super()._run_beside(other, x, states, lengths, outs, record=record)
         first, version = self._forward_call(x, states[0], lengths, outs[0], record=record)
         second, other_version = other._forward_call(x, states[1], lengths, outs[1], record=record)
-        done, other_done = ops.forward(first, second)
+        ops.forward_beside(first, second)
         if record:
-            return self._recorded(done, version), other._recorded(other_done, other_version)
-        return self._results(done), other._results(other_done)
+            return self._recorded(first, version), other._recorded(second, other_version)
+        return (first.y, _state_of(first.h_n, first.c_n)), (
+            second.y,
+            _state_of(second.h_n, second.c_n),
+        )
 
     def _check_backward(self, tape: Tape, dy: Any, dstate: Any) -> None:
         kept: _Kept = tape.content(self)
@@ -165,7 +168,7 @@ class RecurrentLayer(Recurrent):
         add_to: FloatArray | None = None,
     ) -> tuple[FloatArray | None, Any]:
         call = self._backward_call(tape, dy, dstate)
-        dx, (dinitial,) = ops.backward(call, input_gradient=input_gradient, add_to=add_to)
+        dx, dinitial = ops.backward(call, input_gradient=input_gradient, add_to=add_to)
         return dx, _state_of(*dinitial)
 
     def _backward_beside(
@@ -182,7 +185,7 @@ class RecurrentLayer(Recurrent):
             return super()._backward_beside(
                 other, tapes, dys, dstates, input_gradient=input_gradient, add_to=add_to
             )
-        dx, (first, second) = ops.backward(
+        dx, (first, second) = ops.backward_beside(
             self._backward_call(tapes[0], dys[0], dstates[0]),
             other._backward_call(tapes[1], dys[1], dstates[1]),
             input_gradient=input_gradient,
@@ -270,16 +273,15 @@ class RecurrentLayer(Recurrent):
         valid = _checks.lengths(lengths, batch, steps)
         h0, c0 = self._state("state", state, batch)
         panels, version = self._packed("forward")
-        return ops.ForwardCall(
-            self._kind, panels, x, h0, c0, valid, out, record, self._buffers
-        ), version
+        call = ops.forward_call(
+            self._kind, panels, x, h0, c0, valid, out=out, record=record, buffers=self._buffers
+        )
+        return call, version
 
-    def _results(self, done: ops.Forwarded) -> tuple[FloatArray, Any]:
-        return done.y, _state_of(done.h_n, done.c_n)
-
-    def _recorded(self, done: ops.Forwarded, version: int) -> tuple[FloatArray, Any, Tape]:
-        assert done.record is not None
-        return *self._results(done), Tape(self, _Kept(done.record, version))
+    def _recorded(self, call: ops.ForwardCall, version: int) -> tuple[FloatArray, Any, Tape]:
+        assert call.record is not None
+        kept = _Kept(call.record, version)
+        return call.y, _state_of(call.h_n, call.c_n), Tape(self, kept)
 
     def _packed(self, pass_name: str) -> tuple[FloatArray, int]:
         quiet_since = self._holders.quiet_since()

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from fastrnn._checks import FloatArray
 from fastrnn._isa import kernels
 from fastrnn._threads import get_num_threads
-from fastrnn.ops.buffers import BufferPool, LayerBuffers
+from fastrnn.ops.buffers import LayerBuffers
 from fastrnn.ops.inputs import kernel_input, optional_input
 from fastrnn.ops.panels import LayerKind, Weights
 
 Lengths = NDArray[np.int64] | None
+State = tuple[FloatArray, FloatArray | None]
 
 # Sizes follow from the arguments alone; a query costs as much as allocating an output.
 _dense_tape_size = lru_cache(kernels.tape_size)
@@ -33,54 +34,29 @@ class Record(NamedTuple):
 
 
 class ForwardCall(NamedTuple):
-    """The arguments of one layer's forward pass.
+    """One layer's forward pass, ready to run: `forward` fills y, h_n, c_n and the record.
 
     Attributes
     ----------
     kind : LayerKind
-        The layer.
-    panels : ndarray, (panel size,)
-        Of the forward pass.
-    x : ndarray, (N, T, I)
-        Input, any strides.
-    h0, c0 : ndarray, (N, H), or None
-        Initial states; None is zero.
     lengths : ndarray of int64, (N,), or None
-        Valid steps of each row.
-    out : ndarray, (N, T, H), or None
-        Where the output goes; features side by side.
-    record : bool
-        Whether to keep what the backward pass needs.
-    buffers : LayerBuffers
-        Where tapes and workspaces come from.
-    """
-
-    kind: LayerKind
-    panels: FloatArray
-    x: FloatArray
-    h0: FloatArray | None
-    c0: FloatArray | None
-    lengths: Lengths
-    out: FloatArray | None
-    record: bool
-    buffers: LayerBuffers
-
-
-class Forwarded(NamedTuple):
-    """What a forward pass returns.
-
-    Attributes
-    ----------
+    arguments : tuple
+        What the kernels take, the workspace last.
     y : ndarray, (N, T, H)
     h_n : ndarray, (N, H)
     c_n : ndarray, (N, H), or None
     record : Record or None
+    buffers : LayerBuffers
     """
 
+    kind: LayerKind
+    lengths: Lengths
+    arguments: tuple[Any, ...]
     y: FloatArray
     h_n: FloatArray
     c_n: FloatArray | None
     record: Record | None
+    buffers: LayerBuffers
 
 
 class BackwardCall(NamedTuple):
@@ -88,8 +64,10 @@ class BackwardCall(NamedTuple):
 
     Attributes
     ----------
-    kind, panels, buffers
-        As for `ForwardCall`, panels of the backward pass.
+    kind : LayerKind
+        The layer.
+    panels : ndarray, (panel size,)
+        Of the backward pass.
     record : Record
         Of one forward call; its tape is used up and goes back to `buffers`.
     dy : ndarray, (N, T, H), or None
@@ -98,6 +76,8 @@ class BackwardCall(NamedTuple):
         Gradients of the final states.
     gradients : Weights
         Gradients of the weights, which are added to.
+    buffers : LayerBuffers
+        Where the workspace comes from.
     """
 
     kind: LayerKind
@@ -131,76 +111,110 @@ def side_by_side(
     )
 
 
-def forward(*calls: ForwardCall) -> list[Forwarded]:
-    """Run layers in one direction each over the same x: one, or the two of a bidirectional layer.
-
-    Several run side by side, one thread each, where that wins; results are the same either way.
+def forward_call(
+    kind: LayerKind,
+    panels: FloatArray,
+    x: FloatArray,
+    h0: FloatArray | None,
+    c0: FloatArray | None,
+    lengths: Lengths,
+    *,
+    out: FloatArray | None,
+    record: bool,
+    buffers: LayerBuffers,
+) -> ForwardCall:
+    """Return the forward pass of one layer in one direction, with memory for its results.
 
     Parameters
     ----------
-    calls : ForwardCall
-        One for each layer.
+    kind : LayerKind
+        The layer.
+    panels : ndarray, (panel size,)
+        Of the forward pass.
+    x : ndarray, (N, T, I)
+        Input, any strides.
+    h0, c0 : ndarray, (N, H), or None
+        Initial states; None is zero.
+    lengths : ndarray of int64, (N,), or None
+        Valid steps of each row.
+    out : ndarray, (N, T, H), or None
+        Where the output goes; features side by side.
+    record : bool
+        Whether to keep what the backward pass needs.
+    buffers : LayerBuffers
+        Where tapes and workspaces come from.
     """
-    prepared = [_forward_arguments(call) for call in calls]
-    batch, steps = calls[0].x.shape[:2]
-    if len(calls) > 1 and side_by_side(
-        "forward", [call.kind for call in calls], batch, steps, calls[0].lengths
-    ):
-        kernels.forward_side_by_side([arguments for arguments, _ in prepared])
-    else:
-        for arguments, _ in prepared:
-            kernels.forward(*arguments)
-    for call, (arguments, _) in zip(calls, prepared, strict=True):
-        call.buffers.forward.give(arguments[-1])
-    return [results for _, results in prepared]
-
-
-def _forward_arguments(call: ForwardCall) -> tuple[tuple[Any, ...], Forwarded]:
-    """Return what the kernels take, the workspace last, and what they fill."""
-    kind, buffers, x = call.kind, call.buffers, call.x
-    batch, steps = x.shape[:2]
-    size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
-    itemsize = kind.weight_itemsize
-    y = np.empty((batch, steps, kind.hidden_size), kind.dtype) if call.out is None else call.out
-    h_n = np.empty((batch, kind.hidden_size), kind.dtype)
-    c_n = np.empty((batch, kind.hidden_size), kind.dtype) if kind.has_cell_state else None
-    tape = None
-    if call.record:
+    batch, steps, _ = x.shape
+    hidden_size, dtype, itemsize = kind.hidden_size, kind.dtype, kind.weight_itemsize
+    size = (kind.cell, batch, steps, kind.input_size, hidden_size)
+    y = np.empty((batch, steps, hidden_size), dtype) if out is None else out
+    h_n = np.empty((batch, hidden_size), dtype)
+    c_n = np.empty((batch, hidden_size), dtype) if kind.has_cell_state else None
+    kept = None
+    if record:
         tape = buffers.tapes.take(
             _dense_tape_size(*size, None, itemsize)
-            if call.lengths is None
-            else kernels.tape_size(*size, call.lengths, itemsize)
+            if lengths is None
+            else kernels.tape_size(*size, lengths, itemsize)
         )
+        kept = Record(tape, batch, steps, lengths)
     arguments = (
         kind.cell,
-        call.panels,
+        panels,
         kernel_input(x),
-        optional_input(call.h0),
-        optional_input(call.c0),
-        call.lengths,
+        optional_input(h0),
+        optional_input(c0),
+        lengths,
         kind.reverse,
         get_num_threads(),
         y,
         h_n,
         c_n,
-        tape,
-        buffers.forward.take(_workspace_size("forward", call.record, *size, itemsize)),
+        None if kept is None else kept.tape,
+        buffers.forward.take(_workspace_size("forward", record, *size, itemsize)),
     )
-    record = None if tape is None else Record(tape, batch, steps, call.lengths)
-    return arguments, Forwarded(y, h_n, c_n, record)
+    return ForwardCall(kind, lengths, arguments, y, h_n, c_n, kept, buffers)
 
 
-def backward(
-    *calls: BackwardCall, input_gradient: bool, add_to: FloatArray | None
-) -> tuple[FloatArray | None, list[tuple[FloatArray, FloatArray | None]]]:
-    """Back-propagate through time (Werbos 1990) in layers that have read the same x.
-
-    Several run side by side, one thread each, where that wins; results are the same either way.
+def forward(call: ForwardCall) -> None:
+    """Run one layer.
 
     Parameters
     ----------
-    calls : BackwardCall
-        One for each layer.
+    call : ForwardCall
+        Of `forward_call`; to be run once.
+    """
+    kernels.forward(*call.arguments)
+    call.buffers.forward.give(call.arguments[-1])
+
+
+def forward_beside(first: ForwardCall, second: ForwardCall) -> None:
+    """Run the two directions of a bidirectional layer over the same x.
+
+    Side by side, one thread each, where that wins; results are the same either way.
+
+    Parameters
+    ----------
+    first, second : ForwardCall
+    """
+    batch, steps, _ = first.y.shape
+    if not side_by_side("forward", (first.kind, second.kind), batch, steps, first.lengths):
+        forward(first)
+        forward(second)
+        return
+    kernels.forward_side_by_side([first.arguments, second.arguments])
+    for call in (first, second):
+        call.buffers.forward.give(call.arguments[-1])
+
+
+def backward(
+    call: BackwardCall, *, input_gradient: bool, add_to: FloatArray | None
+) -> tuple[FloatArray | None, State]:
+    """Back-propagate through time (Werbos 1990) in one layer.
+
+    Parameters
+    ----------
+    call : BackwardCall
     input_gradient : bool
         Whether dx is wanted.
     add_to : ndarray, (N, T, I), or None
@@ -209,62 +223,80 @@ def backward(
     Returns
     -------
     dx : ndarray, (N, T, I), or None
-        The sum over the layers, in their order.
-    dstates : list of (dh0, dc0)
+    dstate : tuple
         dh0 : ndarray, (N, H); dc0 : ndarray, (N, H), or None.
     """
-    kind, record = calls[0].kind, calls[0].record
-    shape = (record.batch, record.steps, kind.input_size)
-    dx = add_to
-    if input_gradient and dx is None:
-        dx = np.empty(shape, kind.dtype)
-    beside = len(calls) > 1 and side_by_side(
-        "backward", [call.kind for call in calls], record.batch, record.steps, record.lengths
-    )
-    # One after the other they add to one dx; side by side all but the first have their own.
-    own: list[tuple[BufferPool, NDArray[np.uint8], FloatArray]] = []
-    if beside and dx is not None:
-        for call in calls[1:]:
-            raw = call.buffers.dx.take(dx.nbytes)
-            own.append((call.buffers.dx, raw, raw[: dx.nbytes].view(dx.dtype).reshape(shape)))
-    targets = [dx, *[part for _, _, part in own]] if own else [dx] * len(calls)
-    prepared = [
-        _backward_arguments(call, target, add_to is not None if i == 0 else not beside)
-        for i, (call, target) in enumerate(zip(calls, targets, strict=True))
-    ]
-    if beside:
-        kernels.backward_side_by_side([arguments for arguments, _ in prepared])
-    else:
-        for arguments, _ in prepared:
-            kernels.backward(*arguments)
-    for call, (arguments, _) in zip(calls, prepared, strict=True):
-        call.buffers.backward.give(arguments[-1])
-        call.buffers.tapes.give(call.record.tape)
-    for buffers, raw, part in own:
-        assert dx is not None
-        dx += part
-        buffers.give(raw)
-    return dx, [dstate for _, dstate in prepared]
+    dx = _new_input_gradient(call) if input_gradient and add_to is None else add_to
+    arguments, dstate = _backward_arguments(call, dx, add_to is not None)
+    kernels.backward(*arguments)
+    _give_back(call, arguments)
+    return dx, dstate
+
+
+def backward_beside(
+    first: BackwardCall, second: BackwardCall, *, input_gradient: bool, add_to: FloatArray | None
+) -> tuple[FloatArray | None, tuple[State, State]]:
+    """Back-propagate in the two directions of a bidirectional layer, which have read the same x.
+
+    Side by side, one thread each, where that wins; results are the same either way.
+
+    Parameters
+    ----------
+    first, second : BackwardCall
+    input_gradient, add_to
+        As for `backward`.
+
+    Returns
+    -------
+    dx : ndarray, (N, T, I), or None
+        The sum over both, in their order.
+    dstates : tuple
+        What `backward` returns, of each.
+    """
+    _, batch, steps, lengths = first.record
+    if not side_by_side("backward", (first.kind, second.kind), batch, steps, lengths):
+        dx, dstate = backward(first, input_gradient=input_gradient, add_to=add_to)
+        dx, second_dstate = backward(second, input_gradient=input_gradient, add_to=dx)
+        return dx, (dstate, second_dstate)
+    dx = _new_input_gradient(first) if input_gradient and add_to is None else add_to
+    raw = second_dx = None
+    if dx is not None:
+        raw = second.buffers.dx.take(dx.nbytes)
+        second_dx = raw[: dx.nbytes].view(dx.dtype).reshape(dx.shape)
+    arguments, dstate = _backward_arguments(first, dx, add_to is not None)
+    second_arguments, second_dstate = _backward_arguments(second, second_dx, False)
+    kernels.backward_side_by_side([arguments, second_arguments])
+    _give_back(first, arguments)
+    _give_back(second, second_arguments)
+    if dx is not None and second_dx is not None and raw is not None:
+        dx += second_dx
+        second.buffers.dx.give(raw)
+    return dx, (dstate, second_dstate)
+
+
+def _new_input_gradient(call: BackwardCall) -> FloatArray:
+    shape = (call.record.batch, call.record.steps, call.kind.input_size)
+    return np.empty(shape, call.kind.dtype)
 
 
 def _backward_arguments(
     call: BackwardCall, dx: FloatArray | None, add_to_dx: bool
-) -> tuple[tuple[Any, ...], tuple[FloatArray, FloatArray | None]]:
+) -> tuple[tuple[Any, ...], State]:
     """Return what the kernels take, the workspace last, and (dh0, dc0) that they fill."""
-    kind, record, gradients = call.kind, call.record, call.gradients
-    size = (kind.cell, record.batch, record.steps, kind.input_size, kind.hidden_size)
-    dh0 = np.empty((record.batch, kind.hidden_size), kind.dtype)
-    dc0 = np.empty((record.batch, kind.hidden_size), kind.dtype) if kind.has_cell_state else None
+    kind, panels, (tape, batch, steps, lengths), dy, dh_n, dc_n, gradients, buffers = call
+    size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
+    dh0 = np.empty((batch, kind.hidden_size), kind.dtype)
+    dc0 = np.empty((batch, kind.hidden_size), kind.dtype) if kind.has_cell_state else None
     arguments = (
         kind.cell,
-        call.panels,
-        record.tape,
-        optional_input(call.dy),
-        optional_input(call.dh_n),
-        optional_input(call.dc_n),
-        record.batch,
-        record.steps,
-        record.lengths,
+        panels,
+        tape,
+        optional_input(dy),
+        optional_input(dh_n),
+        optional_input(dc_n),
+        batch,
+        steps,
+        lengths,
         kind.reverse,
         get_num_threads(),
         dx,
@@ -275,6 +307,11 @@ def _backward_arguments(
         gradients.weight_hh,
         gradients.bias_ih,
         gradients.bias_hh,
-        call.buffers.backward.take(_workspace_size("backward", True, *size, kind.dtype.itemsize)),
+        buffers.backward.take(_workspace_size("backward", True, *size, kind.weight_itemsize)),
     )
     return arguments, (dh0, dc0)
+
+
+def _give_back(call: BackwardCall, arguments: tuple[Any, ...]) -> None:
+    call.buffers.backward.give(arguments[-1])
+    call.buffers.tapes.give(call.record.tape)
