@@ -1,6 +1,9 @@
 """Writing into parameters takes effect at the next call, however one holds them."""
 
+import copy
 import ctypes
+import gc
+import pickle
 import threading
 
 import numpy as np
@@ -22,6 +25,13 @@ def torch_tensor(net):
     return pytest.importorskip("torch").from_numpy(net.parameters[NAME])
 
 
+def dlpack_array(net):
+    array = np.from_dlpack(net.parameters[NAME])
+    if not array.flags.writeable:
+        pytest.skip("this NumPy takes arrays over DLPack for reading only")
+    return array
+
+
 #: How one can hold weights: from a model to an object, from that to what takes numbers.
 HOLDERS = {
     "mapping": (lambda net: net.parameters, lambda held: held[NAME]),
@@ -40,6 +50,8 @@ HOLDERS = {
         lambda net: net.parameters[NAME].ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
         lambda held: np.ctypeslib.as_array(held, (5,)),
     ),
+    "base": (lambda net: net.parameters[NAME][1:].base, lambda held: held),
+    "dlpack": (dlpack_array, lambda held: held),
     "torch": (torch_tensor, lambda held: held.numpy()),
 }
 
@@ -76,6 +88,57 @@ def test_written_in_passing():
     np.copyto(net.layers[1].parameters["bias"], 3)
     assert_same_bits(net(X)[0], expected_of(net), "y")
     assert (net(X)[0] != before).all()
+
+
+def test_written_at_the_end_of_a_cycle_of_references():
+    """The collector clears weak references into a cycle before the cycle's last words."""
+
+    class Holder:
+        def __init__(self, weights):
+            self.weights, self.me = weights, self
+
+        def __del__(self):
+            results.append(net(X)[0])
+            self.weights[...] = 0.25
+
+    net, results = model(), []
+    holder = Holder(net.parameters[NAME])
+    before = net(X)[0]
+    del holder
+    gc.collect()
+    assert_same_bits(results[0], before, "y")
+    assert_same_bits(net(X)[0], expected_of(net), "y")
+    assert (net(X)[0] != before).any()
+
+
+def test_written_by_training_and_by_an_optimizer_that_keeps_the_vector():
+    net = model()
+    y = net(X)[0]
+    target = np.ones((2, 4, 2), np.float32)
+    fr.Trainer(net, loss=fr.losses.MeanSquaredError()).fit((X, target), epochs=1)
+    after = net(X)[0]
+    assert (after != y).any()
+    assert_same_bits(after, expected_of(net), "y")
+    vector, optimizer = net.parameter_vector, fr.optim.SGD(0.1)
+    for _ in range(3):
+        y, _, tape = net.forward(X)
+        assert_same_bits(y, expected_of(net), "y")
+        net.backward(tape, np.ones_like(y))
+        optimizer.step(vector, net.gradient_vector)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_copies_share_nothing(copied):
+    net = model()
+    y = net(X)[0]
+    twin, weights = copied(net), net.parameters[NAME]
+    weights[...] = 0.5
+    assert_same_bits(twin(X)[0], y, "y")
+    assert_same_bits(net(X)[0], expected_of(net), "y")
+    twin.parameters[NAME][...] = 0.5
+    assert_same_bits(twin(X)[0], net(X)[0], "y")
 
 
 def test_written_by_another_thread():
