@@ -1,4 +1,4 @@
-"""Bidirectional layers on two threads against one: `python bench/two_directions.py [--pause MS]`.
+"""Bidirectional layers on two threads against one: `python -m bench.two_directions [--pause MS]`.
 
 Two threads share each direction, one direction after the other, or take one direction each. The
 last columns, as planned, are what a call does by itself.
@@ -6,16 +6,13 @@ last columns, as planned, are what a call does by itself.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import statistics
-import time
-from collections.abc import Callable, Iterator
 from unittest import mock
 
 import numpy as np
 
 import fastrnn as fr
+from bench.in_turns import compare, pause_from_arguments
 from fastrnn import ops
 
 SIZES = (
@@ -26,55 +23,23 @@ SIZES = (
     (8, 1000, 64, 128),
     (64, 50, 256, 256),
 )
-WAYS = ("in turn", "side by side", "as planned")
 
 
-@contextlib.contextmanager
-def way(name: str) -> Iterator[None]:
-    """Run the directions in one way."""
-    if name == "as planned":
-        yield
-        return
-
-    def decide(*_: object) -> bool:
-        return name == "side by side"
-
-    with mock.patch.object(ops.layer, "side_by_side", decide):
-        yield
+def forced(sides: bool) -> contextlib.AbstractContextManager[object]:
+    """Run the directions side by side, or in turn, whatever the plan."""
+    return mock.patch.object(ops.layer, "side_by_side", return_value=sides)
 
 
-def seconds(run: Callable[[], object], pause: float, at_least: float = 0.03) -> float:
-    """Return the median time of one call, of as many as take `at_least` seconds."""
-    run()
-    times: list[float] = []
-    while len(times) < 3 or sum(times) < at_least:
-        if pause:
-            time.sleep(pause)
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def compare(run: Callable[[], object], pause: float, rounds: int = 7) -> tuple[float, list[float]]:
-    """Return the median time on one thread and the median of each way's ratio, in turns."""
-    alone: list[float] = []
-    ratios: dict[str, list[float]] = {name: [] for name in WAYS}
-    for _ in range(rounds):
-        fr.set_num_threads(1)
-        alone.append(seconds(run, pause))
-        fr.set_num_threads(2)
-        for name in WAYS:
-            with way(name):
-                ratios[name].append(alone[-1] / seconds(run, pause))
-    return statistics.median(alone), [statistics.median(ratios[name]) for name in WAYS]
+WAYS = {
+    "in turn": lambda: forced(False),
+    "side by side": lambda: forced(True),
+    "as planned": contextlib.nullcontext,
+}
 
 
 def main() -> None:
     """Print times on one thread and what two threads make of them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pause", type=float, default=0.0, help="milliseconds between calls")
-    pause = parser.parse_args().pause * 1e-3
+    pause = pause_from_arguments(__doc__.splitlines()[0])
     head = f"{'one thread us':>15}{'in turn':>9}{'sides':>7}{'planned':>9}"
     print(f"{'':<36}{'inference':>15}{'':>25}{'training':>15}")
     print(f"{'':<5}{'N':>4}{'T':>6}{'I':>5}{'H':>5}{'lengths':>11}{head}{head}")
@@ -98,8 +63,9 @@ def main() -> None:
                 line += f"{'dense' if lengths is None else 'ragged':>11}"
                 infer = lambda f=layer, x=x, lengths=lengths: f(x, lengths=lengths)  # noqa: E731
                 for run in (infer, train):
-                    alone, (in_turn, sides, planned) = compare(run, pause)
-                    line += f"{1e6 * alone:>15.0f}{in_turn:>9.2f}{sides:>7.2f}{planned:>9.2f}"
+                    alone, ratios = compare(run, WAYS, pause)
+                    line += f"{1e6 * alone:>15.0f}{ratios['in turn']:>9.2f}"
+                    line += f"{ratios['side by side']:>7.2f}{ratios['as planned']:>9.2f}"
                 print(line, flush=True)
 
 
