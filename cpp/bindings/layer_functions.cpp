@@ -286,6 +286,7 @@ py::dict plan_of(const std::string& cell, Size batch, Size steps, Size input_siz
     d["tile_rows"] = plan.tile_rows;
     d["tile_packets"] = plan.tile_packets;
     d["multiply_adds"] = plan.multiply_adds;
+    d["bfloat16"] = plan.bfloat16_dot ? "dot product" : "widened";
     return d;
   });
 }

@@ -23,6 +23,7 @@ class StreamStack {
   StreamStack(const std::vector<StageTuple>& stages, Size batch) {
     if (stages.empty()) throw py::value_error("stages: expected at least one, got none");
     if (batch < 1) throw py::value_error("batch: expected at least 1, got " + std::to_string(batch));
+    double numbers = 0;
     for (const auto& [name, input_size, output_size, panels] : stages) {
       if (input_size < 1 || output_size < 1)
         throw py::value_error("stages: expected input_size and output_size of at least 1");
@@ -40,7 +41,9 @@ class StreamStack {
       stages_.push_back(
           {linear ? StageKind::linear : StageKind::recurrent, cell, input_size, output_size, data, bfloat16});
       panels_.push_back(panels);
+      numbers += static_cast<double>(count) * static_cast<double>(batch);
     }
+    long_step_ = numbers > short_step;
     stack_ = {stages_.data(), static_cast<std::int64_t>(stages_.size()), batch, nullptr};
     bytes_ = stream_workspace_bytes<T>(stack_);
     memory_.resize(bytes_ + alignment);
@@ -52,7 +55,8 @@ class StreamStack {
   void step(const py::handle& x, const py::handle& out) {
     const Matrix<const T> from{rows<const T>("x", x, stages_.front().input_size, false)};
     const Matrix<T> to{rows<T>("out", out, stages_.back().output_size, true)};
-    const py::gil_scoped_release release;
+    std::optional<py::gil_scoped_release> release;
+    if (long_step_) release.emplace();
     const auto lock = own();
     stream_step<T>(stack_, steps_++, from, to);
   }
@@ -75,6 +79,10 @@ class StreamStack {
   }
 
  private:
+  // Weights times rows of a step of 2 to 3 us: in shorter ones other Python threads wait, because letting
+  // them run costs 0.03 us each time (bench/stream_steps.py).
+  static constexpr double short_step = 50e3;
+
   std::unique_lock<std::mutex> own() {
     std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
     if (!lock.owns_lock()) throw std::runtime_error("stream: expected one caller at a time, got two threads");
@@ -116,6 +124,7 @@ class StreamStack {
   Stack<T> stack_{};
   std::size_t bytes_ = 0;
   std::vector<std::uint8_t> memory_;
+  bool long_step_ = true;
   std::int64_t steps_ = 0;
   std::mutex mutex_;
 };

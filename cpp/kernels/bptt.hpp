@@ -12,6 +12,7 @@ struct Backward {
   struct Memory {
     LayerDimensions size;
     Arena arena, tape_arena;
+    SortedRows rows;
     Schedule schedule;
     Storage<Cell, T> storage;
     Index most_rows;  // of a chunk
@@ -26,7 +27,8 @@ struct Backward {
         : size{layer.input_size, layer.hidden_size},
           arena(workspace),
           tape_arena(tape),
-          schedule(arena, layer.batch, layer.steps, timing.lengths, timing.reverse, chunk_rows),
+          rows(arena, layer.batch, layer.steps, timing.lengths),
+          schedule(arena, rows, timing.reverse, chunk_rows),
           storage(tape_arena, size, tape_rows, tape_rows, tape_rows),
           most_rows(odd(std::max<Index>(chunk_rows, layer.batch))) {
       const Index units = lane_blocks<T>(size.hidden_size) * lane_width<T>;
@@ -67,7 +69,7 @@ struct Backward {
     const PanelLayout<Cell, T> layout{size};
     std::fill_n(memory.gradient_panels, memory.few_rows() ? layout.bias_size() : layout.forward_size(), T(0));
 
-    const double work = 2 * row_cost<Cell>(size) * static_cast<double>(schedule.row_steps());
+    const double work = 2 * row_cost<Cell>(size) * static_cast<double>(memory.rows.lengths().total());
     const Index threads = useful_threads(a.timing.threads, work);
     for (Index i = schedule.chunk_count(); i-- > 0;) {
       const Chunk& chunk = schedule.chunk(i);
@@ -104,13 +106,19 @@ struct Backward {
     const Slot first = schedule.slot(steps.begin), last = schedule.slot(steps.end - 1);
     const Index rows = last.offset + schedule.slot_rows(steps.end - 1);
 
-    if (split_of<Cell, T>(a.size, threads) == Split::units) {
-      run_team(threads,
+    // Shared anew in each chunk, by the rows that run in it: nearly all of them in all of its steps.
+    const Index running = std::max(schedule.active(steps.begin), schedule.active(steps.end - 1));
+    const SortedLengths lengths{running, steps.end - steps.begin};
+    const Sharing sharing = sharing_of<Cell, T>(size, lengths, threads);
+    if (sharing.split == Split::units) {
+      run_team(sharing.threads,
                [&](const Member& member) { run_steps(a, memory, d, steps, {0, schedule.batch()}, member); });
     } else {
-      const Index parts = std::min(threads, schedule.batch());
-      parallel_for(parts,
-                   [&](Index part) { run_steps(a, memory, d, steps, schedule.part(parts, part), Member{}); });
+      parallel_for(sharing.threads, [&](Index i) {
+        Range part = lengths.part(sharing.threads, i);
+        if (i == sharing.threads - 1) part.end = schedule.batch();  // with the rows that ended just before
+        run_steps(a, memory, d, steps, part, Member{});
+      });
     }
 
     const Blocked<const T> x = constant(memory.storage.x_at(first)), h = constant(memory.storage.h_at(first)),

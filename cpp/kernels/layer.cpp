@@ -48,19 +48,25 @@ void forward(const ForwardArguments<T>& arguments) noexcept {
             [&](auto cell) { Forward<typename decltype(cell)::type, T>::run(arguments); });
 }
 
+// Calls run(call, on one thread) for each call, all at the same time.
+template <class Arguments, class Run>
+void run_side_by_side(const Arguments* calls, int count, const Run& run) noexcept {
+  parallel_for(count, [&](Index i) {
+    Arguments call = calls[i];
+    call.timing.threads = 1;
+    run(call);
+  });
+}
+
 template <class T>
 void forward_side_by_side(const ForwardArguments<T>* calls, int count) noexcept {
-  parallel_for(count, [&](Index i) {
-    ForwardArguments<T> call = calls[i];
-    call.timing.threads = 1;
-    forward(call);
-  });
+  run_side_by_side(calls, count, &forward<T>);
 }
 
 template <class T>
 Plan explain_plan(const LayerSize& size, int threads) noexcept {
   return with_cell(size.cell, [&](auto cell) {
-    return Forward<typename decltype(cell)::type, T>::plan_of(size, threads, size.batch * size.steps);
+    return Forward<typename decltype(cell)::type, T>::plan_of(size, threads, {size.batch, size.steps});
   });
 }
 
@@ -69,7 +75,7 @@ bool side_by_side_wins(Pass pass, const LayerSize* sizes, int count, const std::
                        int threads) noexcept {
   IndependentCalls calls;
   for (const LayerSize* size = sizes; size < sizes + count; ++size) {
-    const Index row_steps = Schedule::sum_of_lengths(size->batch, size->steps, lengths);
+    const Index row_steps = SortedRows::sum_of_lengths(size->batch, size->steps, lengths);
     with_cell(size->cell, [&](auto cell) {
       add_call<typename decltype(cell)::type, T>(calls, pass, *size, row_steps, threads);
     });
@@ -92,11 +98,7 @@ void backward(const BackwardArguments<T>& arguments) noexcept {
 
 template <class T>
 void backward_side_by_side(const BackwardArguments<T>* calls, int count) noexcept {
-  parallel_for(count, [&](Index i) {
-    BackwardArguments<T> call = calls[i];
-    call.timing.threads = 1;
-    backward(call);
-  });
+  run_side_by_side(calls, count, &backward<T>);
 }
 
 template <class T>

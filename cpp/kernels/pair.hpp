@@ -44,24 +44,24 @@ FASTRNN_INLINE side_by_side<T, rows> load_rows(const T* aligned, Index row_strid
     return {load_rows<rows / 2>(aligned, row_stride),
             load_rows<rows / 2>(aligned + rows / 2 * row_stride, row_stride)};
 }
-template <int rows, class T>
-FASTRNN_INLINE void store_rows(T* aligned, Index row_stride, side_by_side<T, rows> v) {
+template <int rows, class T, class Store>
+FASTRNN_INLINE void store_each(T* aligned, Index row_stride, side_by_side<T, rows> v,
+                               const Store& store_one) {
   if constexpr (rows == 1) {
-    store(aligned, v);
+    store_one(aligned, v);
   } else {
-    store_rows<rows / 2>(aligned, row_stride, v.first);
-    store_rows<rows / 2>(aligned + rows / 2 * row_stride, row_stride, v.second);
+    store_each<rows / 2>(aligned, row_stride, v.first, store_one);
+    store_each<rows / 2>(aligned + rows / 2 * row_stride, row_stride, v.second, store_one);
   }
 }
-
+template <int rows, class T>
+FASTRNN_INLINE void store_rows(T* aligned, Index row_stride, side_by_side<T, rows> v) {
+  store_each<rows>(aligned, row_stride, v, [](T* p, Lanes<T> one) FASTRNN_LAMBDA { store(p, one); });
+}
 template <int rows>
 FASTRNN_INLINE void store_rows_bfloat16(float* aligned, Index row_stride, side_by_side<float, rows> v) {
-  if constexpr (rows == 1) {
-    store_bfloat16(aligned, v);
-  } else {
-    store_rows_bfloat16<rows / 2>(aligned, row_stride, v.first);
-    store_rows_bfloat16<rows / 2>(aligned + rows / 2 * row_stride, row_stride, v.second);
-  }
+  store_each<rows>(aligned, row_stride, v,
+                   [](float* p, Lanes<float> one) FASTRNN_LAMBDA { store_bfloat16(p, one); });
 }
 
 template <class V>

@@ -2,10 +2,8 @@
 // products are taken for many steps at once. Results do not depend on it.
 #pragma once
 
-#include <algorithm>
-
 #include "fastrnn/plan.h"
-#include "lanes.hpp"
+#include "sorted_rows.hpp"
 
 namespace fastrnn {
 
@@ -13,9 +11,7 @@ namespace fastrnn {
 // up to 90 us (threads.cpp), in which an AVX-512 core does 4.5 million.
 inline constexpr double multiply_adds_per_thread = 8e6;
 
-// The same for calls side by side, which another thread is woken for once. From there on two calls took 0.65
-// of the time of one after the other where the thread was awake or slept since 0.2 ms, and 1.1 where its core
-// had been idle for 2 ms or was busy.
+// The same for calls side by side, which another thread is woken for once (bench/two_directions.py).
 inline constexpr double multiply_adds_per_call = 4e6;
 
 inline Index useful_threads(int allowed, double multiply_adds, double per_thread = multiply_adds_per_thread) {
@@ -36,37 +32,60 @@ constexpr bool hoists_input(Index batch, Index input_size) {
   return batch <= most_rows_hoisted && input_size >= least_inputs_hoisted;
 }
 
-// Rows of a thread from which on a step is bound by arithmetic rather than by reading its weights.
-inline constexpr Index enough_rows = 4;
-// Multiply-adds of one step and thread below which the wait costs more than the split gains: 0.8 us where a
-// single row reads its weights from L2.
-inline constexpr double multiply_adds_per_wait = 2e4;
-
-// unit_groups: what units can be split into.
-inline Split choose_split(Index threads, Index batch, Index unit_groups, double multiply_adds_per_step) {
-  const bool few_rows = batch < threads * enough_rows;
-  const bool worth = multiply_adds_per_step >= multiply_adds_per_wait * static_cast<double>(threads);
-  return few_rows && worth && unit_groups >= threads ? Split::units : Split::rows;
+// The time of all steps of some rows by themselves, in units of one row's arithmetic in one step.
+inline double time_alone(const SortedLengths& lengths, Range rows) {
+  constexpr double reading = 2.1;  // of the weights
+  double time = 0;
+  for (Index row = rows.begin; row < rows.end; ++row) {
+    const Index next = row + 1 < rows.end ? lengths.length(row + 1) : 0;
+    const double running = static_cast<double>(row + 1 - rows.begin);  // until the next one ends
+    time += static_cast<double>(lengths.length(row) - next) * std::max(reading, running);
+  }
+  return time;
 }
 
-// Those of `threads` that share the steps.
-inline Index sharing_threads(Split split, Index threads, Index batch) {
-  return split == Split::units ? threads : std::clamp<Index>(batch, 1, threads);
+// Multiply-adds of registers in the time of a wait, 0.6 us.
+inline constexpr double multiply_adds_per_wait = 2200;
+// Units have to win by this much: their waits take longer while a core is shared with other work.
+inline constexpr double units_margin = 0.97;
+
+// How `threads` threads take the steps of a call, forward or backward.
+struct Sharing {
+  Split split;
+  Index threads;  // that have a share
+  double time;    // of the slowest, where the time of one thread alone is 1
+};
+
+// unit_groups: what units can be split into; row_registers: multiply-adds of registers of one row and step.
+inline Sharing share_steps(Index threads, const SortedLengths& lengths, Index unit_groups,
+                           double row_registers) {
+  const double alone = time_alone(lengths, {0, lengths.batch});
+  const Index parts = std::clamp<Index>(lengths.batch, 1, threads);
+  if (threads == 1 || alone == 0) return {Split::rows, parts, 1.0};
+  double by_rows = 0;
+  for (Index i = 0; i < parts; ++i) by_rows = std::max(by_rows, time_alone(lengths, lengths.part(parts, i)));
+  if (unit_groups >= threads) {
+    const Index largest = (unit_groups - 1) / threads + 1;
+    const double by_units = alone * static_cast<double>(largest) / static_cast<double>(unit_groups) +
+                            static_cast<double>(lengths.steps) * multiply_adds_per_wait / row_registers;
+    if (by_units < units_margin * by_rows) return {Split::units, threads, by_units / alone};
+  }
+  return {Split::rows, parts, by_rows / alone};
 }
 
 // Calls that could run one after the other, each shared by its threads, or side by side on one thread each.
 struct IndependentCalls {
   Index count = 0;
   double total = 0, longest = 0;  // multiply-adds
-  double in_turn = 0;             // those of one thread where all share each call evenly
+  double in_turn = 0;             // those of the slowest thread where all share each call
 
-  void add(double multiply_adds, Index sharing) {
+  void add(double multiply_adds, const Sharing& sharing) {
     ++count;
     total += multiply_adds;
     longest = std::max(longest, multiply_adds);
-    in_turn += multiply_adds / static_cast<double>(sharing);
+    in_turn += multiply_adds * sharing.time;
   }
-  // A tie is won: no split is quite even, and side by side nobody waits within a call.
+  // A tie is won: side by side nobody waits within a call.
   bool wins(int allowed) const {
     return useful_threads(allowed, total, multiply_adds_per_call) >= count && longest <= in_turn;
   }

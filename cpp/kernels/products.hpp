@@ -29,10 +29,11 @@ Product<T> in_pairs(Blocked<const T> words, Index row, Product<T> product) {
   return product;
 }
 
-// Rows of the tallest tile of a forward product.
-template <class Shape>
-constexpr Index tallest_forward_tile(WeightFormat format) {
-  return Shape::tallest_of(format == WeightFormat::plain ? PanelFormat::adjacent : PanelFormat::widened);
+// How a section's forward panel is read.
+constexpr PanelFormat panel_format(WeightFormat format) {
+  return format == WeightFormat::plain     ? PanelFormat::adjacent
+         : format == WeightFormat::widened ? PanelFormat::widened
+                                           : PanelFormat::dot;
 }
 
 // A tile of a forward product, from panels of any format that the cell has.

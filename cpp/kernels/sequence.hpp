@@ -97,40 +97,45 @@ double row_cost(LayerDimensions size) {
   return cost * static_cast<double>(size.hidden_size);
 }
 
-// How `threads` threads share a step, forward or backward.
+// How `threads` threads share the steps, forward or backward.
 template <class Cell, class T>
-Split split_of(const LayerSize& size, Index threads) {
-  return choose_split(threads, size.batch, lane_blocks<T>(size.hidden_size) / group_blocks,
-                      row_cost<Cell>({size.input_size, size.hidden_size}) * static_cast<double>(size.batch));
+Sharing sharing_of(LayerDimensions size, const SortedLengths& lengths, Index threads) {
+  return share_steps(threads, lengths, lane_blocks<T>(size.hidden_size) / group_blocks,
+                     row_cost<Cell>(size) / lane_width<T>);
 }
 
-// Adds a call to those that may run side by side. BPTT multiplies twice as much as the forward pass.
+// Adds a dense call to those that may run side by side, of which `row_steps` are run. BPTT multiplies twice
+// as much as the forward pass.
 template <class Cell, class T>
-void add_call(IndependentCalls& calls, Pass pass, const LayerSize& size, Index row_steps, int allowed) {
-  const double work = (pass == Pass::backward ? 2 : 1) * row_cost<Cell>({size.input_size, size.hidden_size}) *
-                      static_cast<double>(row_steps);
-  const Index threads = useful_threads(allowed, work);
-  calls.add(work, sharing_threads(split_of<Cell, T>(size, threads), threads, size.batch));
+void add_call(IndependentCalls& calls, Pass pass, const LayerSize& layer, Index row_steps, int allowed) {
+  const LayerDimensions size = dimensions_of<Cell>(layer);
+  const double work =
+      (pass == Pass::backward ? 2 : 1) * row_cost<Cell>(size) * static_cast<double>(row_steps);
+  calls.add(work, sharing_of<Cell, T>(size, {layer.batch, layer.steps}, useful_threads(allowed, work)));
 }
 
 template <class Cell, class T>
 struct Forward {
   // Everything cut out of the workspace and the tape.
   struct Memory {
-    bool keep;     // training: a slot for every step
-    bool hoisted;  // the input's products are taken before, chunk by chunk
+    bool keep;  // training: a slot for every step
     Arena arena, tape_arena;
+    SortedRows rows;
+    Plan plan;
+    bool hoisted;  // the input's products are taken before, chunk by chunk
     Schedule schedule;
     Storage<Cell, T> storage;
     T* reset_hidden;
 
     Memory(const LayerSize& size, const Timing& timing, void* workspace, void* tape, bool with_tape,
-           bool hoist, Index tape_rows)
+           Index tape_rows)
         : keep(with_tape),
-          hoisted(hoist),
           arena(workspace),
           tape_arena(tape),
-          schedule(arena, size.batch, size.steps, timing.lengths, timing.reverse, rows_per_chunk()),
+          rows(arena, size.batch, size.steps, timing.lengths),
+          plan(plan_of(size, timing.threads, rows.lengths())),
+          hoisted(plan.hoisted),
+          schedule(arena, rows, timing.reverse, rows_per_chunk()),
           storage(keep ? tape_arena : arena, dimensions_of<Cell>(size),
                   keep ? tape_rows : Schedule::alternating_stride(size.batch),
                   sum_rows(size.batch, tape_rows), needs_gates() ? sum_rows(size.batch, tape_rows) : 0),
@@ -162,42 +167,48 @@ struct Forward {
   }
 
   static std::size_t workspace_bytes(const LayerSize& size, bool keep) {
-    // Without hoisting, which few rows on several threads go without, it takes less.
-    return Memory(size, {}, nullptr, nullptr, keep, hoists_input(size.batch, size.input_size), 0)
-        .arena.used();
+    // On one thread. Without hoisting, which few rows on several threads go without, it takes less.
+    return Memory(size, {}, nullptr, nullptr, keep, 0).arena.used();
   }
 
-  // row_steps: the sum of the lengths.
-  static Plan plan_of(const LayerSize& size, int allowed, Index row_steps) {
-    constexpr Index packets = Cell::blocks == 1 ? group_blocks : Cell::blocks;
+  static Plan plan_of(const LayerSize& size, int allowed, const SortedLengths& lengths) {
+    const LayerDimensions dimensions = dimensions_of<Cell>(size);
     Plan plan{};
-    plan.multiply_adds = row_cost<Cell>({size.input_size, size.hidden_size}) * static_cast<double>(row_steps);
-    const Index threads = useful_threads(allowed, plan.multiply_adds);
-    plan.split = split_of<Cell, T>(size, threads);
-    plan.threads = sharing_threads(plan.split, threads, size.batch);
+    plan.multiply_adds = row_cost<Cell>(dimensions) * static_cast<double>(lengths.total());
+    const Sharing sharing =
+        sharing_of<Cell, T>(dimensions, lengths, useful_threads(allowed, plan.multiply_adds));
+    plan.split = sharing.split;
+    plan.threads = sharing.threads;
     // A thread that has some of the rows only takes their inputs within the step.
     const bool all_rows = plan.split == Split::units || plan.threads == 1;
     plan.hoisted = all_rows && hoists_input(size.batch, size.input_size);
     plan.hoisted_rows = plan.hoisted ? hoisted_rows : 0;
-    plan.tile_rows = std::min<Index>(tile_rows(packets), size.batch);
+    const Index units = lane_blocks<T>(size.hidden_size);
+    const Index tiles =
+        (units - 1) / Step<Cell, T>::units_in_tile(dimensions, size.batch,
+                                                   plan.hoisted ? Products::hidden : Products::both) +
+        1;
+    const Index packets = Cell::blocks * ((units - 1) / tiles + 1);
+    const PanelFormat format = panel_format(dimensions.format);
+    plan.tile_rows = std::min(tile_rows(static_cast<int>(packets), format), static_cast<Index>(size.batch));
     plan.tile_packets = packets;
+    plan.bfloat16_dot = dimensions.format == WeightFormat::dot;
     return plan;
   }
 
   static void run(const ForwardArguments<T>& a) {
     const LayerDimensions size = dimensions_of<Cell>(a.size);
     const bool keep = a.tape != nullptr;
-    const Index row_steps = Schedule::sum_of_lengths(a.size.batch, a.size.steps, a.timing.lengths);
     const Index tape_rows = keep ? Schedule::kept_rows(a.size.batch, a.size.steps, a.timing.lengths) : 0;
-    const Plan plan = plan_of(a.size, a.timing.threads, row_steps);
-    const Memory memory(a.size, a.timing, a.workspace, a.tape, keep, plan.hoisted, tape_rows);
+    const Memory memory(a.size, a.timing, a.workspace, a.tape, keep, tape_rows);
     const Schedule& schedule = memory.schedule;
+    const Plan& plan = memory.plan;
     if (plan.split == Split::units) {
       run_team(plan.threads,
                [&](const Member& member) { run_rows(a, size, memory, {0, a.size.batch}, member); });
     } else {
       parallel_for(plan.threads, [&](Index part) {
-        run_rows(a, size, memory, schedule.part(plan.threads, part), Member{});
+        run_rows(a, size, memory, memory.rows.lengths().part(plan.threads, part), Member{});
       });
     }
     clear_padding(a.y, a.size, a.timing.lengths, size.hidden_size);

@@ -67,6 +67,19 @@ struct Step {
   static constexpr Index width = lane_width<T>;
   static constexpr bool steps_need_gates = false;
 
+  // Unit blocks that share a tile of the forward step, at most: two where there are few rows, unless that
+  // costs the step its use of what is left in L1, where there is room for one block's weights but not for
+  // two.
+  static Index units_in_tile(LayerDimensions size, Index rows, Products products) {
+    if (Cell::blocks == 1) return group_blocks;
+    if (rows > rows_of_two_groups) return 1;
+    constexpr Index room = 24 * 1024 / sizeof(T);
+    const PanelLayout<Cell, T> layout{size};
+    const Index block = (products == Products::hidden ? 0 : layout.forward_block(0)) +
+                        (products == Products::input ? 0 : layout.forward_block(1));
+    return 2 * block <= room || block > room ? 2 : 1;
+  }
+
   // The member's units; all of h_prev must be there, as must x or the sums in the place of the gates.
   static void forward(LayerDimensions size, const T* panels, const StepViews<T>& views, Range rows,
                       const Member& member, Products products, Order order) {
@@ -94,8 +107,7 @@ struct Step {
     if constexpr (Cell::blocks == 1) {
       for_each_own_group<T>(section, size.hidden_size, member, take_tile, order);
     } else {
-      const bool two = rows.end - rows.begin <= rows_of_two_groups && takes_two(layout, products);
-      for_each_part(own, two ? 2 : 1, take_tile, order);
+      for_each_part(own, units_in_tile(size, rows.end - rows.begin, products), take_tile, order);
     }
   }
 
@@ -121,15 +133,6 @@ struct Step {
                         row_stride};
     if (order == Order::ascending) return up;
     return {scratch + (units.end - 1) * unit_stride - rows.begin * row_stride, -unit_stride, row_stride};
-  }
-
-  // Two unit blocks in a tile, unless that costs the step its use of what is left in L1: where there is room
-  // for one block's weights but not for two.
-  static bool takes_two(const PanelLayout<Cell, T>& layout, Products products) {
-    constexpr Index room = 24 * 1024 / sizeof(T);
-    const Index block = (products == Products::hidden ? 0 : layout.forward_block(0)) +
-                        (products == Products::input ? 0 : layout.forward_block(1));
-    return 2 * block <= room || block > room;
   }
 
   // Unit blocks of the largest tile.
@@ -164,7 +167,7 @@ struct Step {
     const T* hidden = panels + layout.forward_section(1) + first * layout.forward_block(1);
     const Sums<const T> bias{panels + first * Cell::blocks * width, 0, width, Cell::blocks * width};
     const Index packet_stride = Cell::blocks == 1 ? sums.block_stride : width;
-    for_each_part(rows, tallest_forward_tile<Shape>(layout.size.format), [&](Index row, Index height) {
+    for_each_part(rows, Shape::tallest(panel_format(layout.size.format)), [&](Index row, Index height) {
       const Sums<T> result{sums.at(first, row), sums.row_stride, packet_stride, sums.block_stride};
       const Sums<const T> before{result.data, result.row_stride, packet_stride, sums.block_stride};
       auto from_x = forward_product(constant(views.x), row, inputs, input, Shape::first * width,

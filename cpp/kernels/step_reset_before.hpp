@@ -14,6 +14,8 @@ struct Step<GruResetBefore, T> {
   static constexpr bool steps_need_gates = true;  // the candidate's sums wait there for the second product
   static constexpr Index r = 0, z = 1 * width, n = 2 * width;
 
+  static Index units_in_tile(LayerDimensions, Index, Products) { return 1; }  // of the gates
+
   static void forward(LayerDimensions size, const T* panels, const StepViews<T>& views, Range rows,
                       const Member& member, Products products, Order) {
     const PanelLayout<Cell, T> layout{size};
@@ -95,7 +97,7 @@ struct Step<GruResetBefore, T> {
     const T* hidden = panels + layout.forward_section(1) + unit * layout.forward_block(1);
     const Index inputs = products == Products::hidden ? 0 : layout.size.input_size;
     const Index hiddens = products == Products::input ? 0 : layout.size.hidden_size;
-    for_each_part(rows, tallest_forward_tile<Shape>(layout.size.format), [&](Index row, Index height) {
+    for_each_part(rows, Shape::tallest(panel_format(layout.size.format)), [&](Index row, Index height) {
       const Sums<T> result{views.gates.at(unit, row), views.gates.row_stride};
       Sums<const T> start{bias, 0};
       if (products == Products::hidden) start = {result.data, result.row_stride};
@@ -121,7 +123,7 @@ struct Step<GruResetBefore, T> {
                                 const StepViews<T>& views, Range rows, Index first) {
     const T* panel = panels + layout.forward_section(2) + first * layout.forward_block(2);
     using Shape = TileShape<packets, packets>;
-    for_each_part(rows, tallest_forward_tile<Shape>(layout.size.format), [&](Index row, Index height) {
+    for_each_part(rows, Shape::tallest(panel_format(layout.size.format)), [&](Index row, Index height) {
       const Sums<T> sums{views.gates.at(first, row) + n, views.gates.row_stride, views.gates.block_stride};
       multiply_forward_tile<Cell, Shape>(
           layout.size.format, height, {sums.data, sums.row_stride, sums.packet_stride},

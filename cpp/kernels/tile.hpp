@@ -41,8 +41,11 @@ struct Sums {
 };
 
 // Rows of the tallest tile. A step needs rows * packets sums, one register for a row's number and one or more
-// for weights. With 32 registers 6 x 4 is best (reference trial and bench/cpp); with 16, 3 x 4.
-constexpr Index tile_rows(int packets) {
+// for weights. With 32 registers 6 x 4 is best (reference trial and bench/cpp); with 16, 3 x 4. With weights
+// in bfloat16, few packets, which odd sizes end in, need not have all heights too.
+constexpr Index tile_rows(int packets, PanelFormat format = PanelFormat::adjacent) {
+  const bool bfloat16 = format == PanelFormat::widened || format == PanelFormat::dot;
+  if (bfloat16 && packets < 4) return 4;
   if (vector_registers == 32) return packets >= 4 ? 6 : 8;
   return packets >= 4 ? 3 : packets == 3 ? 4 : packets == 2 ? 6 : 8;
 }
@@ -59,11 +62,8 @@ struct TileShape {
   static constexpr int offset = offset_;
   static constexpr int second = second_;
   static constexpr int groups = groups_;
-  static constexpr Index tallest = groups == 1 ? tile_rows(packets) : rows_of_two_groups;
-  // With weights in bfloat16: few packets, which odd sizes end in, need not have all heights too.
-  static constexpr Index tallest_of(PanelFormat format) {
-    const bool bfloat16 = format == PanelFormat::widened || format == PanelFormat::dot;
-    return bfloat16 && packets < 4 ? std::min<Index>(tallest, 4) : tallest;
+  static constexpr Index tallest(PanelFormat format) {
+    return groups == 1 ? tile_rows(packets, format) : rows_of_two_groups;
   }
 };
 
@@ -221,17 +221,16 @@ void tile_of_rows(Index count, std::integer_sequence<int, rows...>, const Sums<c
 
 }  // namespace detail
 
-// result = start (zero where null) + first (+ second) for `rows` <= Shape::tallest_of(format) rows.
+// result = start (zero where null) + first (+ second) for `rows` <= Shape::tallest(format) rows.
 template <class Shape, PanelFormat format = PanelFormat::adjacent, class T>
 FASTRNN_INLINE void multiply_tile(Index rows, const Sums<const T>& start, const Product<T>& first,
                                   const Product<T>& second, const Sums<T>& result) {
-  detail::tile_of_rows<T, Shape, format>(rows, std::make_integer_sequence<int, Shape::tallest_of(format)>{},
+  detail::tile_of_rows<T, Shape, format>(rows, std::make_integer_sequence<int, Shape::tallest(format)>{},
                                          start, first, second, result);
 }
 
 // The order in which parts are visited. Steps that go to and fro over their weights find those that they read
-// last still in the nearer cache: with one row, whose steps are bound by reading weights, 10 % of a step at
-// H = 64 and 256.
+// last still in the nearer cache, which counts with few rows, whose steps are bound by reading weights.
 enum class Order { ascending, descending };
 constexpr Order to_and_fro(Index step) { return step & 1 ? Order::descending : Order::ascending; }
 

@@ -18,6 +18,7 @@ struct Plan {
   std::int64_t tile_rows;     // of the tallest tile of the forward step
   std::int64_t tile_packets;  // registers side by side in it
   double multiply_adds;       // of one forward pass
+  bool bfloat16_dot;          // bfloat16 weights meet x and h rounded to bfloat16; else they are widened
 };
 
 // The plan of a dense forward pass with at most `threads` threads.
