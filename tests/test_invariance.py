@@ -219,6 +219,23 @@ def test_chunks_of_time_change_nothing(batch, inputs, cell):
             assert_same_bits(got, expected, "final state")
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cell", ops.CELLS)
+@pytest.mark.parametrize(("batch", "steps"), [(1, 1), (3, 4), (5, 2)])
+def test_rows_that_add_nothing_change_no_gradient(batch, steps, cell, dtype):
+    """Gradients of up to 16 rows go straight to the public arrays, those of more by a panel."""
+    rng = np.random.default_rng(0)
+    layer = RecurrentLayer(cell, 37, 21, dtype=dtype, seed=0)
+    few = draw(cell, (batch, steps, 37, 21), dtype, rng)
+    more = draw(cell, (batch + 40, steps, 37, 21), dtype, rng)
+    for array, own in zip(leaves(more), leaves(few), strict=True):
+        array[:batch] = own
+    for gradient in leaves(more[2:]):
+        gradient[batch:] = 0
+    expected = run_all(layer, *few)["gradients"]
+    assert_same_bits(run_all(layer, *more)["gradients"], expected, "gradients")
+
+
 def strided(array):
     """Return copies of `array` in layouts that a user may come with, each with equal content."""
     time_major = np.ascontiguousarray(array.swapaxes(0, 1)).swapaxes(0, 1)

@@ -1,6 +1,7 @@
 """Each instruction set that this processor has: chosen by name, as wide as it says, and right."""
 
 import ast
+import functools
 import importlib.util
 import os
 import re
@@ -43,13 +44,22 @@ def test_each_is_loaded_by_name_and_compiled_as_wide_as_it_should(name):
         assert info["fused_multiply_add"] is fused
 
 
-def fused_multiply_adds(name):
-    """Count the module's multiply-add instructions by register and element: {("zmm", "ps"): n}."""
+@functools.cache
+def disassembled(name):
     path = importlib.util.find_spec(f"fastrnn._isa._{name}").origin
     command = ["objdump", "--disassemble", "--no-show-raw-insn", path]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = re.findall(r"\bvfn?m(?:add|sub)\d+([ps][sd]) .*%([xyz]mm)\d+$", text, re.MULTILINE)
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def count(name, instruction):
+    """Count a module's instructions by what the pattern names and the last register's kind."""
+    found = re.findall(rf"\b{instruction} .*%([xyz]mm)\d+$", disassembled(name), re.MULTILINE)
     return Counter((register, element) for element, register in found)
+
+
+def fused_multiply_adds(name):
+    """Count the module's multiply-add instructions by register and element: {("zmm", "ps"): n}."""
+    return count(name, r"vfn?m(?:add|sub)\d+([ps][sd])")
 
 
 @pytest.mark.parametrize("name", [n for n in _isa.built() if n != "base"])
@@ -63,6 +73,15 @@ def test_every_multiply_add_is_as_wide_as_the_instruction_set(name):
     assert counts[wide, "ps"] > 1000
     assert counts[wide, "pd"] > 1000
     assert {key: n for key, n in counts.items() if key[0] != wide} == {}
+
+
+@pytest.mark.parametrize("name", [n for n in _isa.built() if n != "base"])
+def test_every_product_of_bfloat16_is_512_bits_wide(name):
+    """The v4 module holds them where its compiler knows them, for processors that have them."""
+    counts = count(name, "(vdpbf16ps)")
+    assert set(counts) <= {("zmm", "vdpbf16ps")} if name == "v4" else not counts
+    if name == "v4" == ops.build_info()["instruction_set"]:
+        assert (counts.total() > 100) >= (ops.build_info()["bfloat16"] == "dot product")
 
 
 def test_asking_for_what_is_not_there_is_an_error():

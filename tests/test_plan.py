@@ -82,6 +82,21 @@ def test_memory_is_what_is_taken():
     assert tape.content(leaf).record.tape.nbytes == plan.tape_bytes
 
 
+def test_tiles():
+    lanes = ops.build_info()["float32_lanes"]
+    tallest = 6 if lanes == 16 else 3
+
+    def tile(layer, batch):
+        return layer.explain_plan(batch, 9).layers[0].tile
+
+    assert tile(fr.LSTM(9, 64), 32) == (tallest, 4 * lanes)
+    assert tile(fr.LSTM(9, 2 * lanes), 2) == (2, 8 * lanes)  # two unit blocks for few rows
+    assert tile(fr.LSTM(9, lanes), 2) == (2, 4 * lanes)  # there is one only
+    assert tile(fr.LSTM(512, 512), 3) == (3, 4 * lanes)
+    assert tile(fr.RNN(9, 2 * lanes), 1) == (1, 2 * lanes)
+    assert tile(fr.GRU(9, 64, reset_after=False), 1) == (1, 3 * lanes)
+
+
 @pytest.mark.parametrize("cell", ops.CELLS)
 def test_it_prints(cell):
     plan = network(cell, 5, 7, 2, bidirectional=True, dropout=0.1).explain_plan(3, 11)

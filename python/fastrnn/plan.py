@@ -63,7 +63,7 @@ class LayerPlan:
 
     def __str__(self) -> str:
         sizes = f"N {self.batch_size}, T {self.steps}, I {self.input_size}, H {self.hidden_size}"
-        tile = f"{self.tile[0]} rows x {self.tile[1]} columns"
+        tile = f"{self.tile[0]} row{'s' * (self.tile[0] > 1)} x {self.tile[1]} columns"
         million = self.flops * 1e-6
         threads = "1 thread"
         if self.threads > 1:
@@ -72,17 +72,20 @@ class LayerPlan:
             threads = f"{threads}, side by side with the other direction"
         weights = f", {self.bfloat16}" if self.bfloat16 else ""
         inputs = "taken for many steps at once" if self.hoisted else "within each step"
+        bptt = memory = training = ""
+        if not self.bfloat16:  # which is for inference
+            bptt = f" ({_size(self.backward_panel_bytes)} in BPTT)"
+            memory = f", tape {_size(self.tape_bytes)}"
+            training = f", {3 * million:.1f} training"
         return "\n".join(
             (
                 f"{self.name}: {self.cell} {self.dtype}, {sizes}",
                 f"  kernels      {self.module}, tiles of {tile}",
                 f"  threads      {threads}",
                 f"  input        products {inputs}",
-                f"  weights      {_size(self.forward_panel_bytes)}{weights}, read each step"
-                f" ({_size(self.backward_panel_bytes)} in BPTT)",
-                f"  memory       workspace {_size(self.workspace_bytes)},"
-                f" tape {_size(self.tape_bytes)}",
-                f"  arithmetic   {million:.1f} MFLOP forward, {3 * million:.1f} training",
+                f"  weights      {_size(self.forward_panel_bytes)}{weights}, read each step{bptt}",
+                f"  memory       workspace {_size(self.workspace_bytes)}{memory}",
+                f"  arithmetic   {million:.1f} MFLOP forward{training}",
             )
         )
 

@@ -50,7 +50,7 @@ def explain_plan(
         threads=plan["threads"],
         side_by_side=sides,
         hoisted=plan["hoisted"],
-        bfloat16=build["bfloat16"] if kind.bfloat16 else "",
+        bfloat16=plan["bfloat16"] if kind.bfloat16 else "",
         forward_panel_bytes=panel_size(kind, "forward") * kind.dtype.itemsize,
         backward_panel_bytes=0 if kind.bfloat16 else panel_size(kind, "backward") * itemsize,
         tape_bytes=0 if kind.bfloat16 else kernels.tape_size(*size, None, itemsize),
