@@ -214,6 +214,11 @@ class Views {
     overlaps_.read(name, array);
     return aligned_panels<T>(name, array, count, false);
   }
+  // Those of a pass that has no kernel for bfloat16.
+  const T* plain_panels(const char* name, const py::array& array, std::size_t count) {
+    overlaps_.read(name, array);
+    return aligned<T>(name, array, count, false);
+  }
   T* written_panels(const char* name, const py::array& array, std::size_t count) {
     overlaps_.write(name, array);
     return aligned_panels<T>(name, array, count, true);

@@ -186,7 +186,7 @@ BackwardArguments<T> backward_arguments(Views<T>& views, const std::string& cell
   const std::int64_t* valid = views.lengths(lengths, batch, steps);
   return {size,
           {valid, reverse, threads},
-          views.panels("panels", panels, panel_size<T>(Pass::backward, size)),
+          views.plain_panels("panels", panels, panel_size<T>(Pass::backward, size)),
           views.scratch("tape", tape, tape_bytes<T>(size, valid)),
           views.read("dy", dy, {batch, steps, H}),
           matrix(views.read("dh_n", dh_n, {batch, H})),

@@ -97,10 +97,12 @@ double row_cost(LayerDimensions size) {
   return cost * static_cast<double>(size.hidden_size);
 }
 
-// How `threads` threads share the steps, forward or backward.
+// How `threads` threads share the steps of a pass: forward units are split as the groups of the panel that is
+// read last, backward as groups of columns.
 template <class Cell, class T>
-Sharing sharing_of(LayerDimensions size, const SortedLengths& lengths, Index threads) {
-  return share_steps(threads, lengths, lane_blocks<T>(size.hidden_size) / group_blocks,
+Sharing sharing_of(Pass pass, LayerDimensions size, const SortedLengths& lengths, Index threads) {
+  const Index group = pass == Pass::forward ? largest_group(Cell::sections.back()) : group_blocks;
+  return share_steps(threads, lengths, (lane_blocks<T>(size.hidden_size) - 1) / group + 1,
                      row_cost<Cell>(size) / lane_width<T>);
 }
 
@@ -111,7 +113,7 @@ void add_call(IndependentCalls& calls, Pass pass, const LayerSize& layer, Index 
   const LayerDimensions size = dimensions_of<Cell>(layer);
   const double work =
       (pass == Pass::backward ? 2 : 1) * row_cost<Cell>(size) * static_cast<double>(row_steps);
-  calls.add(work, sharing_of<Cell, T>(size, {layer.batch, layer.steps}, useful_threads(allowed, work)));
+  calls.add(work, sharing_of<Cell, T>(pass, size, {layer.batch, layer.steps}, useful_threads(allowed, work)));
 }
 
 template <class Cell, class T>
@@ -176,7 +178,7 @@ struct Forward {
     Plan plan{};
     plan.multiply_adds = row_cost<Cell>(dimensions) * static_cast<double>(lengths.total());
     const Sharing sharing =
-        sharing_of<Cell, T>(dimensions, lengths, useful_threads(allowed, plan.multiply_adds));
+        sharing_of<Cell, T>(Pass::forward, dimensions, lengths, useful_threads(allowed, plan.multiply_adds));
     plan.split = sharing.split;
     plan.threads = sharing.threads;
     // A thread that has some of the rows only takes their inputs within the step.
@@ -267,14 +269,10 @@ struct Forward {
       const Blocked<T> x = memory.storage.x_at(memory.keep ? slot : local(slot));
       const Index active = schedule.active(step);
       const Blocked<T> words = memory.storage.x_words_at(memory.keep ? slot : local(slot));
-      const Range share = member.share({0, active}), ended{active, schedule.slot_rows(step)};
+      const Range share = member.share({0, active});  // sums of rows that have ended are not read
       const Index blocks = lane_blocks<T>(size.input_size);
       gather(rows_at(a.x, schedule.time(step), schedule.order()), share, size.input_size, x);
       round_to_words(x, share, blocks, words);
-      if (member.index == 0) {  // rows that have ended take no part: any finite number will do
-        clear(x, ended, blocks);
-        round_to_words(x, ended, blocks, words);
-      }
       rows = slot.offset + schedule.slot_rows(step);
     }
     member.wait();

@@ -39,7 +39,8 @@ bool spin_until(const Ready& ready, std::chrono::microseconds time = spin_time) 
 }
 
 // How long a caller waits for a team to gather. Waking took up to 600 us on a virtual machine whose core had
-// been idle for 2 ms, and on a busy core a time slice: then the caller is done sooner alone.
+// been idle for 2 ms, and on a busy core a time slice: then the caller is done sooner alone. Those that have
+// come by then it does wait for, which takes longer if one of them loses its core just then.
 constexpr std::chrono::microseconds gathering_time{100};
 
 // How long a member of a team keeps its core before it lets others run: members side by side meet within a

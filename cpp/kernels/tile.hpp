@@ -190,7 +190,7 @@ void tile(const Sums<const T>& start, const Product<T>& first, const Product<T>&
   };
   if (!start.data) {
     start_rows([](auto, auto) FASTRNN_LAMBDA { return Lanes<T>(T(0)); });
-  } else if (start.row_stride == 0) {  // copies between registers are free, loads were 2 % of a short tile
+  } else if (start.row_stride == 0) {  // copies between registers are free, loads are not
     Lanes<T> row[all];
     unroll<all>([&](auto i) FASTRNN_LAMBDA { row[i] = load(place(i, start)); });
     start_rows([&](auto, auto i) FASTRNN_LAMBDA { return row[i]; });

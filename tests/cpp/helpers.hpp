@@ -1,6 +1,7 @@
-// Aligned arrays with guard numbers behind them, and random content.
+// Aligned arrays, NaN until written, with random content on request.
 #pragma once
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <random>
@@ -17,6 +18,7 @@ class Array {
     void* place = storage_.data();
     std::size_t space = storage_.size();
     data_ = static_cast<T*>(std::align(alignment, count * sizeof(T), place, space));
+    std::fill(storage_.begin(), storage_.end(), static_cast<char>(0xFF));
   }
   Array(const Array&) = delete;  // a copy's pointer would stay with the original
 
@@ -24,6 +26,10 @@ class Array {
   std::size_t size() const { return count_; }
   T& operator[](std::size_t i) { return data_[i]; }
 
+  Array& zero() {
+    std::fill_n(data_, count_, T(0));
+    return *this;
+  }
   Array& randomize(unsigned seed) {
     std::mt19937 generator(seed);
     std::uniform_real_distribution<double> uniform(-1.0, 1.0);
@@ -33,7 +39,7 @@ class Array {
 
  private:
   std::size_t count_;
-  std::vector<char> storage_;  // zeros
+  std::vector<char> storage_;
   T* data_;
 };
 

@@ -136,6 +136,8 @@ TEST_CASE_TEMPLATE("the affine layer agrees with plain loops", T, float, double)
   for (const std::int64_t N : {0, 1, 7, 300}) {
     const std::size_t I = 19, O = 37, n = N;
     Array<T> weight(O * I), bias(O), x(n * I), y(n * O), dy(n * O), dx(n * I), dweight(O * I), dbias(O);
+    dweight.zero();
+    dbias.zero();
     weight.randomize(1);
     bias.randomize(2);
     x.randomize(3);

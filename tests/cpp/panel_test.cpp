@@ -100,6 +100,8 @@ void check_gradients(LayerDimensions size) {
                         panels.data());
   Array<T> dweight_ih(c.weight_ih.size()), dweight_hh(c.weight_hh.size()), dbias_ih(c.bias_ih.size());
   for (std::size_t i = 0; i < dweight_ih.size(); ++i) dweight_ih[i] = T(10);
+  dweight_hh.zero();
+  dbias_ih.zero();
   add_gradients<Cell, T>(size, panels.data(),
                          {dweight_ih.data(), dweight_hh.data(), dbias_ih.data(), nullptr});
   for (std::size_t i = 0; i < dweight_ih.size(); ++i) REQUIRE(dweight_ih[i] == T(10) + c.weight_ih[i]);

@@ -85,6 +85,18 @@ TEST_CASE("few rows and uneven ones are shared by units, where that is worth its
   CHECK(dense(2, 32, large).time == doctest::Approx(0.5));
   CHECK(dense(2, 1, large).time == doctest::Approx(0.558).epsilon(0.01));
 
+  for (const Index batch : {1, 3, 10}) {
+    for (const Index groups : {1, 2, 4, 9}) {
+      double time = 1.0;
+      for (Index threads = 1; threads <= 20; ++threads) {  // more never take longer
+        const Sharing sharing = dense(threads, batch, large, groups);
+        CHECK(sharing.time <= time * 1.0001);
+        CHECK(sharing.threads <= std::max(batch, groups));
+        time = sharing.time;
+      }
+    }
+  }
+
   const Lengths uneven({100, 10, 10, 10, 10, 10, 10, 10, 10, 10});
   CHECK(share_steps(2, uneven.view(), 4, large).split == Split::units);
   CHECK(share_steps(2, uneven.view(), 4, small).split == Split::rows);

@@ -62,6 +62,40 @@ TEST_CASE("members of a team meet at every barrier, or one works alone") {
   }
 }
 
+TEST_CASE("a team of two gathers within seconds where there are two cores") {
+  if (std::thread::hardware_concurrency() < 2) return;
+  Index members = 1;
+  for (int attempt = 0; members < 2 && attempt < 5000; ++attempt) {
+    run_team(2, [&](const Member& member) {
+      if (member.index == 0) members = member.count;
+      member.wait();
+    });
+    if (members < 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  CHECK(members == 2);
+}
+
+TEST_CASE("after a wait as long as a time slice there is no team for a while") {
+  if (std::thread::hardware_concurrency() < 2) return;
+  const auto members_of_a_team = [](std::chrono::milliseconds late) {
+    Index members = 0;
+    run_team(2, [&](const Member& member) {
+      if (member.index == 0) members = member.count;
+      if (member.index == 1) std::this_thread::sleep_for(late);
+      member.wait();
+    });
+    return members;
+  };
+  const std::chrono::milliseconds none{0}, slice{5};
+  bool gathered = false;
+  for (int attempt = 0; !gathered && attempt < 5000; ++attempt) {
+    gathered = members_of_a_team(slice) == 2;
+    if (!gathered) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  REQUIRE(gathered);
+  CHECK(members_of_a_team(none) == 1);
+}
+
 TEST_CASE("several callers of teams at once each get their work done") {
   std::atomic<Index> done{0};
   std::vector<std::thread> callers;

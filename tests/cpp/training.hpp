@@ -41,9 +41,15 @@ struct Training {
     for (Array<T>* a : {&w_ih, &w_hh, &b_ih, &b_hh, &x, &dy, &h0, &c0, &dh_n, &dc_n}) a->randomize(seed++);
     const T scale = T(1) / std::sqrt(T(H));  // long sequences neither explode nor overflow
     for (std::size_t i = 0; i < w_hh.size(); ++i) w_hh[i] *= scale;
+    clear_gradients();
     const Weights<const T> weights{w_ih.data(), w_hh.data(), b_ih.data(), b_hh.data()};
     pack_panels<T>(Pass::forward, size, weights, forward_panels.data());
     pack_panels<T>(Pass::backward, size, weights, backward_panels.data());
+  }
+
+  // BPTT adds to the weights' gradients.
+  void clear_gradients() {
+    for (Array<T>* a : {&dw_ih, &dw_hh, &db_ih, &db_hh}) a->zero();
   }
 
   bool has_c() const { return size.cell == Cell::lstm; }

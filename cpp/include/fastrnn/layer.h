@@ -1,10 +1,10 @@
 // The contract of fastrnn's kernels: one recurrent layer, one direction, forward and backward through time.
 //
 // Symbols: T steps, N batch rows, I input_size, H hidden_size, G gates of the cell (LSTM 4: i f g o; GRU 3: r
-// z n; RNN 1). All functions are thread-safe, keep no state, never throw and allocate nothing; the caller
-// owns every array. Panels, tapes and workspaces are aligned to `alignment` bytes; nothing else needs to be.
-// No two arrays that a function writes may overlap each other or any array that it reads. Sizes are not
-// checked here.
+// z n; RNN 1). All functions are thread-safe and never throw; they keep and allocate nothing but the pool of
+// threads, which the first call on several threads begins. The caller owns every array. Panels, tapes and
+// workspaces are aligned to `alignment` bytes; nothing else needs to be. No two arrays that a function writes
+// may overlap each other or any array that it reads. Sizes are not checked here.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,8 @@ struct LayerSize {
   std::int64_t input_size;   // I >= 1
   std::int64_t hidden_size;  // H >= 1
   // T = float, forward without a tape: the panels hold the weights, less the biases, rounded to bfloat16.
-  // Sums and states stay float: results are those of float weights that were rounded, bit for bit.
+  // Sums and states stay float. Where the processor multiplies bfloat16, x and h are rounded in the products
+  // (Plan::bfloat16_dot tells); elsewhere results are those of float weights that were rounded, bit for bit.
   bool bfloat16 = false;
 };
 
