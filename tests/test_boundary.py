@@ -238,6 +238,13 @@ def test_the_second_of_two_calls_is_checked_too(call):
         getattr(kernels, f"{call}_side_by_side")([tuple(first.values()), tuple(wrong.values())])
 
 
+def test_back_propagation_has_no_kernel_for_bfloat16():
+    first, second = two_calls("backward")
+    wrong = second | {"panels": second["panels"].view(np.uint32)}
+    with pytest.raises(TypeError, match="panels: expected dtype float32, got uint32"):
+        kernels.backward_side_by_side([tuple(first.values()), tuple(wrong.values())])
+
+
 def test_a_written_array_with_a_stride_of_zero_is_refused():
     y = np.lib.stride_tricks.as_strided(
         zeros(HIDDEN), (BATCH, STEPS, HIDDEN), (0, 0, 4), writeable=True

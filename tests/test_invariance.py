@@ -114,6 +114,60 @@ def test_threads_change_nothing(batch, steps, inputs, hidden, cell, ragged):
         fr.set_num_threads(before)
 
 
+@pytest.mark.parametrize("cell", ops.CELLS)
+def test_rows_that_end_where_a_chunk_of_bptt_begins(cell):
+    """BPTT takes chunks of about 256 rows: here of six steps, of more when half the rows end."""
+    rng = np.random.default_rng(0)
+    layer = RecurrentLayer(cell, 30, 64, seed=0)
+    x, _, dy, _ = draw(cell, (40, 12, 30, 64), "float32", rng)
+    before = fr.get_num_threads()
+    try:
+        for shorter in range(1, 12):
+            lengths = np.repeat([12, shorter], 20)
+            results = []
+            for threads in (1, 2, 3):
+                fr.set_num_threads(threads)
+                results.append(run_all(layer, x, None, dy, None, lengths))
+                assert np.isfinite(results[-1]["gradients"]).all()
+                assert_all_same(results[-1], results[0])
+    finally:
+        fr.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("cell", ops.CELLS)
+@pytest.mark.parametrize("lengths", [[120, 50, 7, 0, 3], [100, 40, 40], [100] + [10] * 9])
+def test_units_split_between_threads_change_nothing(lengths, cell, reverse, dtype):
+    """Rows that end and begin at different steps, while each thread has units of all rows."""
+    rng = np.random.default_rng(0)
+    layer = RecurrentLayer(cell, 30, 270, reverse=reverse, dtype=dtype, seed=0)
+    batch, steps = len(lengths), max(lengths)
+    x, state, dy, dstate = draw(cell, (batch, steps, 30, 270), dtype, rng)
+    before = fr.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2, 2, 3):
+            fr.set_num_threads(threads)
+            results.append(run_all(layer, x, state, dy, dstate, np.array(lengths)))
+            assert_all_same(results[-1], results[0])
+    finally:
+        fr.set_num_threads(before)
+
+
+@pytest.mark.parametrize("hidden", [16, 17, 33])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru_reset_before", "rnn_tanh"])
+def test_an_infinite_input_saturates_gates_and_spoils_no_gradient(cell, hidden):
+    layer = RecurrentLayer(cell, 5, hidden, seed=0)
+    x, state, dy, dstate = draw(cell, (3, 6, 5, hidden), "float32", np.random.default_rng(0))
+    x[0, 2, 1] = np.inf
+    result = run_all(layer, x, state, dy, dstate)
+    for name, array in result.items():
+        if name != "gradients":  # those of weight_ih are 0 times infinity
+            assert np.isfinite(array).all(), name
+    assert np.isfinite(layer.gradients["weight_hh"]).all()
+
+
 def run_directions(layer, x, state, dy, dstate, lengths, threads, beside):
     """Run with the directions forced side by side, or one after the other."""
     before = fr.get_num_threads()
