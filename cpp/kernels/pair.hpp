@@ -105,8 +105,17 @@ FASTRNN_INLINE Pair<V> with_sign_of(Pair<V> a, Pair<V> sign) {
   return {with_sign_of(a.first, sign.first), with_sign_of(a.second, sign.second)};
 }
 template <class V>
-FASTRNN_INLINE Pair<V> scale_by_power_of_two(Pair<V> a, Pair<V> sum) {
-  return {scale_by_power_of_two(a.first, sum.first), scale_by_power_of_two(a.second, sum.second)};
+FASTRNN_INLINE Pair<V> limited_exponent(Pair<V> e) {
+  return {limited_exponent(e.first), limited_exponent(e.second)};
+}
+template <class V>
+FASTRNN_INLINE WholeAndRest<Pair<V>> split_whole(Pair<V> a) {
+  const WholeAndRest<V> first = split_whole(a.first), second = split_whole(a.second);
+  return {{first.whole, second.whole}, {first.rest, second.rest}};
+}
+template <class V>
+FASTRNN_INLINE Pair<V> scale_by_power_of_two(Pair<V> a, Pair<V> whole) {
+  return {scale_by_power_of_two(a.first, whole.first), scale_by_power_of_two(a.second, whole.second)};
 }
 
 }  // namespace fastrnn
