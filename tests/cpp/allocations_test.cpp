@@ -18,8 +18,9 @@ void* operator new(std::size_t size) {
   if (void* place = std::malloc(size ? size : 1)) return place;
   throw std::bad_alloc();
 }
-void operator delete(void* place) noexcept { std::free(place); }
-void operator delete(void* place, std::size_t) noexcept { std::free(place); }
+// Not inlined: GCC would warn that what operator new returned is given to free.
+__attribute__((noinline)) void operator delete(void* place) noexcept { std::free(place); }
+__attribute__((noinline)) void operator delete(void* place, std::size_t) noexcept { std::free(place); }
 
 using namespace fastrnn;
 using fastrnn::testing::all_cells;
