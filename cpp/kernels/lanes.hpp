@@ -97,6 +97,8 @@ FASTRNN_INLINE void keep_in_register(Lanes<T>& v) {
   asm("" : "+v"(v.packet));
 #elif defined(__x86_64__)
   asm("" : "+x"(v.packet));
+#elif defined(__aarch64__)
+  asm("" : "+w"(v.packet));
 #else
   (void)v;
 #endif
@@ -246,8 +248,9 @@ FASTRNN_INLINE Lanes<float> widen_odd(Lanes<float> words) {
 }
 
 // Products in bfloat16, two a lane: sum + even * even + odd * odd in float (AVX512-BF16). As assembly,
-// because the module serves processors without it too; ask has_bfloat16_dot first.
-#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
+// because the module serves processors without it too (the assemblers of GCC and clang take any instruction);
+// ask has_bfloat16_dot first.
+#if defined(__AVX512F__)
 inline bool has_bfloat16_dot() {
   static const bool has = __builtin_cpu_supports("avx512bf16");
   return has;

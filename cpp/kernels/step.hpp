@@ -62,14 +62,14 @@ FASTRNN_INLINE Blocked<T> transposed(Blocked<T> b) {
 // waits in the place of the gates. Either way each sum is the same sequence of roundings.
 enum class Products { both, input, hidden };
 
-// Zeroes the lanes behind the last unit in the gates' gradients, if it is one of `units`: an infinite input
-// makes NaN of them, which BPTT's products over whole registers would give to all units.
+// Zeroes the lanes behind the last unit in some of the gates' gradients, if it is one of `units`: an infinite
+// input makes NaN of them, which BPTT's products over whole registers would give to all units.
 template <class T>
-void clear_padded_units(Blocked<T> gates, Index packets, Index hidden_size, Range units, Range rows) {
+void clear_padded_units(Blocked<T> gates, Range packets, Index hidden_size, Range units, Range rows) {
   const Index lanes = hidden_size % lane_width<T>, last = lane_blocks<T>(hidden_size) - 1;
   if (lanes == 0 || last < units.begin || last >= units.end) return;
   for (Index row = rows.begin; row < rows.end; ++row) {
-    for (Index p = 0; p < packets; ++p)
+    for (Index p = packets.begin; p < packets.end; ++p)
       std::fill(gates.at(last, row) + p * lane_width<T> + lanes,
                 gates.at(last, row) + (p + 1) * lane_width<T>, T(0));
   }
@@ -133,7 +133,7 @@ struct Step {
     for (Index unit = own.begin; unit < own.end; ++unit) {
       for_each_row_group(rows, [&](auto n, Index row) { backward_cells<n>(views, d, unit, row); });
     }
-    clear_padded_units(views.gates, Cell::blocks, size.hidden_size, own, rows);
+    clear_padded_units(views.gates, {0, Cell::blocks}, size.hidden_size, own, rows);
     member.wait();
     multiply_backward<Cell, T>(layout, 1, panels, constant(views.gates), rows, own, true, d.dh, order);
   }

@@ -42,7 +42,7 @@ struct Step<GruResetBefore, T> {
       cells.store(n, n_lanes);
       store_state<n_rows>(d.dh, unit, row, dh);
     });
-    clear_padded_units(views.gates, Cell::blocks, size.hidden_size, own, rows);
+    clear_padded_units(views.gates, {0, Cell::blocks}, size.hidden_size, own, rows);
     member.wait();
     multiply_backward<Cell, T>(layout, 2, panels, constant(views.gates), rows, own, false, d.dreset_hidden);
     for_each(own, rows, [&](auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
@@ -54,7 +54,8 @@ struct Step<GruResetBefore, T> {
       store_state<n_rows>(d.dh, unit, row, dh);
       store_state<n_rows>(views.reset_hidden, unit, row, reset_hidden);
     });
-    clear_padded_units(views.gates, Cell::blocks, size.hidden_size, own, rows);
+    // r alone: other members may still be reading n.
+    clear_padded_units(views.gates, {r / width, r / width + 1}, size.hidden_size, own, rows);
     member.wait();
     multiply_backward<Cell, T>(layout, 1, panels, constant(views.gates), rows, own, true, d.dh, order);
   }

@@ -13,13 +13,14 @@ namespace {
 std::atomic<long> allocations{0};
 }
 
-void* operator new(std::size_t size) {
+// Not inlined: GCC would warn that what one allocates another frees.
+__attribute__((noinline)) void* operator new(std::size_t size) {
   ++allocations;
   if (void* place = std::malloc(size ? size : 1)) return place;
   throw std::bad_alloc();
 }
-void operator delete(void* place) noexcept { std::free(place); }
-void operator delete(void* place, std::size_t) noexcept { std::free(place); }
+__attribute__((noinline)) void operator delete(void* place) noexcept { std::free(place); }
+__attribute__((noinline)) void operator delete(void* place, std::size_t) noexcept { std::free(place); }
 
 using namespace fastrnn;
 using fastrnn::testing::all_cells;

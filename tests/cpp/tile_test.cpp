@@ -98,6 +98,32 @@ TEST_CASE("bfloat16 is the nearest, ties to even, and NaN stays NaN") {
   CHECK((round(std::numeric_limits<float>::quiet_NaN()) & 0x7fff) > 0x7f80);
 }
 
+TEST_CASE("the processor's bfloat16 products and rounding, where it has them") {
+  if (!has_bfloat16_dot()) return;
+  constexpr Index width = lane_width<float>;
+  Array<float> numbers(width), rounded(width / 2);
+  numbers.randomize(1);
+  numbers[0] = 1.0f + 0x1p-8f;  // a tie, to even
+  store_bfloat16(rounded.data(), load(numbers.data()));
+  const auto* halves = reinterpret_cast<const std::uint16_t*>(rounded.data());
+  for (Index i = 0; i < width; ++i) CHECK(halves[i] == round_to_bfloat16(numbers[i]));
+  // Small whole numbers: every product and sum is exact.
+  Array<float> a(width), b(width), sum(width);
+  const auto pair = [](float even, float odd) {
+    const std::uint32_t bits = round_to_bfloat16(even) | std::uint32_t(round_to_bfloat16(odd)) << 16;
+    float word;
+    std::memcpy(&word, &bits, sizeof word);
+    return word;
+  };
+  for (Index i = 0; i < width; ++i) {
+    a[i] = pair(float(i + 1), float(2 * i));
+    b[i] = pair(3.0f, float(-i));
+    sum[i] = float(100 * i);
+  }
+  store(sum.data(), dot_add(load(a.data()), load(b.data()), load(sum.data())));
+  for (Index i = 0; i < width; ++i) CHECK(sum[i] == float(100 * i + 3 * (i + 1) - 2 * i * i));
+}
+
 TEST_CASE_TEMPLATE("a tile sums in the promised order for every height", T, float, double) {
   for (Index rows = 1; rows <= tile_rows(4); ++rows) {
     for (const Index features : {1, 2, 15, 16, 17, 40}) check_tile<T, 4>(rows, features);
