@@ -150,7 +150,8 @@ def test_cpp_files_include_only_whom_they_may(path):
 def test_kernels_include_downwards_only():
     order = [
         "lanes", "activations", "pair", "arena", "blocked", "threads", "tile", "panel",
-        "sorted_rows", "schedule", "products", "step", "step_reset_before", "plan", "sequence",
+        "sorted_rows", "schedule", "products", "step", "step_reset_before", "plan", "phases",
+        "sequence",
         "bptt", "linear", "any_cell", "stream",
     ]  # fmt: skip
     places = {f"{name}.hpp": i for i, name in enumerate(order)}

@@ -94,7 +94,8 @@ def test_a_lacking_feature_is_named(monkeypatch):
     monkeypatch.setattr(_isa._cpu, "missing_features", lambda name: ["avx512vl"] * (name == "v4"))
     if "v4" not in _isa.built():
         pytest.skip("not built for x86-64")
-    with pytest.raises(ImportError, match=r"lacks avx512vl; available: base, v3$"):
+    others = ", ".join(name for name in _isa.built() if name != "v4")
+    with pytest.raises(ImportError, match=rf"lacks avx512vl; available: {others}$"):
         _isa.load("v4")
 
 

@@ -10,18 +10,6 @@
 
 namespace bench {
 
-inline std::size_t gates_of(fastrnn::Cell cell) {
-  switch (cell) {
-    case fastrnn::Cell::lstm:
-      return 4;
-    case fastrnn::Cell::gru:
-    case fastrnn::Cell::gru_reset_before:
-      return 3;
-    default:
-      return 1;
-  }
-}
-
 // The products' operations of one forward pass; a training step does three times as many.
 inline double forward_flops(const fastrnn::LayerSize& size) {
   return 2.0 * double(size.batch) * double(size.steps) * double(gates_of(size.cell)) *

@@ -46,7 +46,7 @@ double tile_slots(Index rows, Index steps, Index units) {
         for (Index unit = 0; unit < units; ++unit) {
           multiply_tile<TileShape<4, 4>>(rows, Sums<const T>{numbers(sums), 0},
                                          forward_product<T>({numbers(a), block_stride, row_stride}, 0, steps,
-                                                            numbers(panels) + unit * count, 4 * width),
+                                                            {numbers(panels) + unit * count, 4 * width}),
                                          {}, Sums<T>{numbers(sums) + 4 * width, 4 * width});
         }
       },

@@ -18,10 +18,6 @@ constexpr Size bfloat16_bytes = 2;
 // Below this, giving up the GIL and taking it again costs more than it gives others.
 constexpr std::size_t bytes_worth_a_release = 1 << 18;
 
-constexpr int gates_of(Cell cell) {
-  return cell == Cell::lstm ? 4 : cell == Cell::gru || cell == Cell::gru_reset_before ? 3 : 1;
-}
-
 Pass pass_of(const std::string& name) {
   if (name == "forward") return Pass::forward;
   if (name == "backward") return Pass::backward;

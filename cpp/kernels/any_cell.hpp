@@ -14,6 +14,10 @@ struct Type {
   using type = C;
 };
 
+static_assert(gates_of(Cell::lstm) == Lstm::gates && gates_of(Cell::gru) == Gru::gates &&
+              gates_of(Cell::gru_reset_before) == GruResetBefore::gates &&
+              gates_of(Cell::rnn_tanh) == RnnTanh::gates && gates_of(Cell::rnn_relu) == RnnRelu::gates);
+
 // Calls visit(Type<the cell>).
 template <class Visit>
 auto with_cell(Cell cell, Visit&& visit) {

@@ -109,7 +109,7 @@ struct Backward {
     // Shared anew in each chunk, by the rows that run in it: nearly all of them in all of its steps.
     const Index running = std::max(schedule.active(steps.begin), schedule.active(steps.end - 1));
     const SortedLengths lengths{running, steps.end - steps.begin};
-    const Sharing sharing = sharing_of<Cell, T>(Pass::backward, size, lengths, threads);
+    const Sharing sharing = share_steps(threads, lengths, step_work<Cell, T>(Pass::backward, size));
     if (sharing.split == Split::units) {
       run_team(sharing.threads,
                [&](const Member& member) { run_steps(a, memory, d, steps, {0, schedule.batch()}, member); });
@@ -128,16 +128,17 @@ struct Backward {
       for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
         const Source name = Cell::sections[s].source;
         const Blocked<const T> source = name == Source::input ? x : name == Source::hidden ? h : reset_hidden;
+        const GradientRows<T> sums{source, gates, rows};
         if (memory.few_rows())
-          add_gradient_of_few_rows<Cell, T>(layout, s, source, gates, rows, threads, part, gradients_of(a));
+          add_gradient_of_few_rows<Cell, T>(layout, s, sums, {part, threads}, gradients_of(a));
         else
-          multiply_gradient<Cell, T>(layout, s, source, gates, rows, threads, part, memory.gradient_panels);
+          multiply_gradient<Cell, T>(layout, s, sums, {part, threads}, memory.gradient_panels);
       }
-      sum_bias_gradient<Cell, T>(layout, gates, rows, threads, part, memory.gradient_panels);
+      sum_bias_gradient<Cell, T>(layout, {x, gates, rows}, {part, threads}, memory.gradient_panels);
       if (a.dx.data) {
         const Range share{rows * part / threads, rows * (part + 1) / threads};
-        multiply_backward<Cell, T>(layout, 0, a.panels, gates, share, all_blocks<T>(size.input_size), false,
-                                   memory.dx_at(first));
+        multiply_backward<Cell, T>(
+            layout, 0, {a.panels, gates, share, all_blocks<T>(size.input_size), memory.dx_at(first)});
       }
     });
 

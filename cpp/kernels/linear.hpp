@@ -63,11 +63,12 @@ struct Linear {
       const Blocked<T> x = memory.x_of(rows), dy = memory.y_of(rows);
       gather<T>({a.x.data + row * a.x.batch_stride, a.x.batch_stride}, {0, rows}, size.input_size, x);
       gather<T>({a.dy.data + row * a.dy.batch_stride, a.dy.batch_stride}, {0, rows}, size.hidden_size, dy);
-      multiply_gradient<Affine, T>(layout, 0, constant(x), constant(dy), rows, 1, 0, memory.gradient_panels);
-      sum_bias_gradient<Affine, T>(layout, constant(dy), rows, 1, 0, memory.gradient_panels);
+      const GradientRows<T> sums{constant(x), constant(dy), rows};
+      multiply_gradient<Affine, T>(layout, 0, sums, {}, memory.gradient_panels);
+      sum_bias_gradient<Affine, T>(layout, sums, {}, memory.gradient_panels);
       if (!a.dx.data) return;
-      multiply_backward<Affine, T>(layout, 0, memory.panels, constant(dy), {0, rows},
-                                   all_blocks<T>(size.input_size), false, x);
+      multiply_backward<Affine, T>(
+          layout, 0, {memory.panels, constant(dy), {0, rows}, all_blocks<T>(size.input_size), x});
       scatter<T>(constant(x), {0, rows}, size.input_size,
                  {a.dx.data + row * a.dx.batch_stride, a.dx.batch_stride});
     });
@@ -83,7 +84,7 @@ struct Linear {
       with_packets(count, [&](auto packets) {
         for_each_part({0, rows}, tile_rows(packets), [&](Index row, Index height) {
           multiply_tile<TileShape<packets, packets>>(
-              height, {bias, 0}, forward_product(x, row, size.input_size, panel, packets * width), {},
+              height, {bias, 0}, forward_product<T>(x, row, size.input_size, {panel, packets * width}), {},
               {y.at(first, row), y.row_stride, y.block_stride});
         });
       });

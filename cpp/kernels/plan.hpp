@@ -56,20 +56,28 @@ struct Sharing {
   double time;    // of the slowest, where the time of one thread alone is 1
 };
 
-// unit_groups: what units can be split into; row_registers: multiply-adds of registers of one row and step.
+// What the threads have to share: the groups that units can be split into, and the multiply-adds of registers
+// of one row and step.
+struct StepWork {
+  Index unit_groups;
+  double row_registers;
+
+  // In units of one row's arithmetic in one step.
+  double per_wait() const { return multiply_adds_per_wait / row_registers; }
+};
+
 // The figures are those of AVX-512 in float32; elsewhere a step takes longer and a wait weighs less.
-inline Sharing share_steps(Index threads, const SortedLengths& lengths, Index unit_groups,
-                           double row_registers) {
+inline Sharing share_steps(Index threads, const SortedLengths& lengths, const StepWork& work) {
   if (threads == 1) return {Split::rows, 1, 1.0};
   const double alone = time_alone(lengths, {0, lengths.batch});
   const Index parts = std::clamp<Index>(lengths.batch, 1, threads);
   if (alone == 0) return {Split::rows, parts, 1.0};
   double by_rows = 0;
   for (Index i = 0; i < parts; ++i) by_rows = std::max(by_rows, time_alone(lengths, lengths.part(parts, i)));
-  if (const Index members = std::min(threads, unit_groups); members > 1) {
-    const Index largest = (unit_groups - 1) / members + 1;
-    const double by_units = alone * static_cast<double>(largest) / static_cast<double>(unit_groups) +
-                            static_cast<double>(lengths.steps) * multiply_adds_per_wait / row_registers;
+  if (const Index members = std::min(threads, work.unit_groups); members > 1) {
+    const Index largest = (work.unit_groups - 1) / members + 1;
+    const double by_units = alone * static_cast<double>(largest) / static_cast<double>(work.unit_groups) +
+                            static_cast<double>(lengths.steps) * work.per_wait();
     if (by_units < units_margin * by_rows) return {Split::units, members, by_units / alone};
   }
   return {Split::rows, parts, by_rows / alone};

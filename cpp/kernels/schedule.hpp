@@ -63,6 +63,9 @@ class Schedule {
   Index steps() const { return rows_.lengths().steps; }  // the longest row's
   const Index* order() const { return rows_.order(); }   // (N) the caller's row of each row
   Index time(Index step) const { return reverse_ ? steps() - 1 - step : step; }
+  Range steps_of(Range times) const {
+    return reverse_ ? Range{steps() - times.end, steps() - times.begin} : times;
+  }
 
   // Rows running in a step; 0 outside of 0..steps() - 1.
   Index active(Index step) const { return step < 0 || step >= steps() ? 0 : rows_.running(time(step)); }

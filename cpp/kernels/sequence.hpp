@@ -1,7 +1,7 @@
 // The forward pass of a sequence: time, direction, lengths, threads.
 #pragma once
 
-#include "plan.hpp"
+#include "phases.hpp"
 #include "step.hpp"
 #include "step_reset_before.hpp"
 #include "threads.hpp"
@@ -97,13 +97,12 @@ double row_cost(LayerDimensions size) {
   return cost * static_cast<double>(size.hidden_size);
 }
 
-// How `threads` threads share the steps of a pass: forward units are split as the groups of the panel that is
-// read last, backward as groups of columns.
+// What threads have to share in a pass: forward units are split as the groups of the panel that is read last,
+// backward as groups of columns.
 template <class Cell, class T>
-Sharing sharing_of(Pass pass, LayerDimensions size, const SortedLengths& lengths, Index threads) {
+StepWork step_work(Pass pass, LayerDimensions size) {
   const Index group = pass == Pass::forward ? largest_group(Cell::sections.back()) : group_blocks;
-  return share_steps(threads, lengths, (lane_blocks<T>(size.hidden_size) - 1) / group + 1,
-                     row_cost<Cell>(size) / lane_width<T>);
+  return {(lane_blocks<T>(size.hidden_size) - 1) / group + 1, row_cost<Cell>(size) / lane_width<T>};
 }
 
 // Adds a dense call to those that may run side by side, of which `row_steps` are run. BPTT multiplies twice
@@ -113,7 +112,8 @@ void add_call(IndependentCalls& calls, Pass pass, const LayerSize& layer, Index 
   const LayerDimensions size = dimensions_of<Cell>(layer);
   const double work =
       (pass == Pass::backward ? 2 : 1) * row_cost<Cell>(size) * static_cast<double>(row_steps);
-  calls.add(work, sharing_of<Cell, T>(pass, size, {layer.batch, layer.steps}, useful_threads(allowed, work)));
+  calls.add(work, share_steps(useful_threads(allowed, work), {layer.batch, layer.steps},
+                              step_work<Cell, T>(pass, size)));
 }
 
 template <class Cell, class T>
@@ -177,8 +177,8 @@ struct Forward {
     const LayerDimensions dimensions = dimensions_of<Cell>(size);
     Plan plan{};
     plan.multiply_adds = row_cost<Cell>(dimensions) * static_cast<double>(lengths.total());
-    const Sharing sharing =
-        sharing_of<Cell, T>(Pass::forward, dimensions, lengths, useful_threads(allowed, plan.multiply_adds));
+    const Sharing sharing = share_steps(useful_threads(allowed, plan.multiply_adds), lengths,
+                                        step_work<Cell, T>(Pass::forward, dimensions));
     plan.split = sharing.split;
     plan.threads = sharing.threads;
     // A thread that has some of the rows only takes their inputs within the step.
@@ -204,25 +204,39 @@ struct Forward {
     const Index tape_rows = keep ? Schedule::kept_rows(a.size.batch, a.size.steps, a.timing.lengths) : 0;
     const Memory memory(a.size, a.timing, a.workspace, a.tape, keep, tape_rows);
     const Schedule& schedule = memory.schedule;
-    const Plan& plan = memory.plan;
-    if (plan.split == Split::units) {
-      run_team(plan.threads,
-               [&](const Member& member) { run_rows(a, size, memory, {0, a.size.batch}, member); });
-    } else {
-      parallel_for(plan.threads, [&](Index part) {
-        run_rows(a, size, memory, memory.rows.lengths().part(plan.threads, part), Member{});
-      });
+    const Phases phases = phases_of(memory, a.timing.threads);
+    for (Index i = 0; i < phases.count; ++i) {
+      const Phase& phase = phases.phases[a.timing.reverse ? phases.count - 1 - i : i];
+      const Range steps = schedule.steps_of(phase.times);
+      if (phase.sharing.split == Split::units) {
+        run_team(phase.sharing.threads,
+                 [&](const Member& member) { run_rows(a, memory, steps, {0, a.size.batch}, member); });
+      } else {
+        parallel_for(phase.sharing.threads, [&](Index part) {
+          run_rows(a, memory, steps, phase.lengths.part(phase.sharing.threads, part), Member{});
+        });
+      }
     }
     clear_padding(a.y, a.size, a.timing.lengths, size.hidden_size);
     finish_without_steps(a, schedule, size);
   }
 
  private:
-  // All steps for some of the rows (rows of a sequence do not meet, so parts need not wait for each other)
-  // and the member's share of the units.
-  static void run_rows(const ForwardArguments<T>& a, LayerDimensions size, const Memory& memory, Range part,
+  // Inputs that are taken before belong to chunks of steps, which no phase may cut.
+  static Phases phases_of(const Memory& memory, int allowed) {
+    const Plan& plan = memory.plan;
+    const SortedLengths& lengths = memory.rows.lengths();
+    if (plan.hoisted) return one_phase(lengths, {plan.split, plan.threads, 1.0});
+    return share_phases(useful_threads(allowed, plan.multiply_adds), lengths,
+                        step_work<Cell, T>(Pass::forward, memory.storage.size));
+  }
+
+  // Some of the steps for some of the rows (rows of a sequence do not meet, so parts need not wait for each
+  // other) and the member's share of the units.
+  static void run_rows(const ForwardArguments<T>& a, const Memory& memory, Range steps, Range part,
                        const Member& member) {
     const Schedule& schedule = memory.schedule;
+    const LayerDimensions size = memory.storage.size;
     const Index* order = schedule.order();
     const Range units = own_units<T>(Cell::sections.back(), size.hidden_size, member);
     const auto within = [&](Index begin, Index end) {
@@ -232,7 +246,7 @@ struct Forward {
     const auto begins_chunk = [&](Index step) {
       return memory.hoisted && chunk < schedule.chunk_count() && step == schedule.chunk(chunk).first_step;
     };
-    for (Index step = 0; step < schedule.steps(); ++step) {
+    for (Index step = steps.begin; step < steps.end; ++step) {
       if (begins_chunk(step)) take_inputs(a, size, memory, schedule.chunk(chunk++), member);
       const Range running = within(0, schedule.active(step));
       if (running.begin >= running.end) continue;

@@ -9,15 +9,25 @@
 
 namespace fastrnn {
 
-// The lengths of rows in that order.
+// The lengths of rows in that order, or what of them lies between two times.
 struct SortedLengths {
   Index batch;
   Index steps;                  // of the longest row
   const Index* sums = nullptr;  // (batch + 1) of all lengths before a row; null: all rows have all steps
+  Index longer = 0;             // rows that go on after the last of these steps
+  Index before = 0;             // steps of each row that come before the first of them
 
-  Index sum(Index rows) const { return sums ? sums[rows] : rows * steps; }
+  Index sum(Index rows) const {
+    if (!sums || rows <= longer) return rows * steps;
+    return longer * steps + sums[rows] - sums[longer] - (rows - longer) * before;
+  }
   Index total() const { return sum(batch); }
   Index length(Index row) const { return sum(row + 1) - sum(row); }
+
+  // What lies between two times; `running` and `longer` rows are longer than the first and the second.
+  SortedLengths between(Range times, Index running, Index longer_than_end) const {
+    return {running, times.end - times.begin, sums, longer_than_end, times.begin};
+  }
 
   // Cuts the rows into `parts` with nearly equal sums of lengths.
   Range part(Index parts, Index i) const { return {boundary(parts, i), boundary(parts, i + 1)}; }

@@ -135,7 +135,7 @@ struct Step {
     }
     clear_padded_units(views.gates, {0, Cell::blocks}, size.hidden_size, own, rows);
     member.wait();
-    multiply_backward<Cell, T>(layout, 1, panels, constant(views.gates), rows, own, true, d.dh, order);
+    multiply_backward<Cell, T>(layout, 1, {panels, constant(views.gates), rows, own, d.dh, true, order});
   }
 
  private:
@@ -184,16 +184,16 @@ struct Step {
     for_each_part(rows, Shape::tallest(panel_format(layout.size.format)), [&](Index row, Index height) {
       const Sums<T> result{sums.at(first, row), sums.row_stride, packet_stride, sums.block_stride};
       const Sums<const T> before{result.data, result.row_stride, packet_stride, sums.block_stride};
-      auto from_x = forward_product(constant(views.x), row, inputs, input, Shape::first * width,
-                                    layout.forward_block(0));
-      auto from_h = forward_product(constant(views.h_prev), row, hiddens, hidden, Shape::second * width,
-                                    layout.forward_block(1));
+      auto from_x = forward_product<T>(constant(views.x), row, inputs,
+                                       {input, Shape::first * width, layout.forward_block(0)});
+      auto from_h = forward_product<T>(constant(views.h_prev), row, hiddens,
+                                       {hidden, Shape::second * width, layout.forward_block(1)});
       if (layout.size.format == WeightFormat::dot) {
         from_x = in_pairs(constant(views.x_words), row, from_x);
         from_h = in_pairs(constant(views.h_prev_words), row, from_h);
       }
-      multiply_forward_tile<Cell, Shape>(
-          layout.size.format, height, products == Products::hidden ? before : bias, from_x, from_h, result);
+      multiply_forward_tile<Cell, Shape, T>(
+          layout.size.format, height, {products == Products::hidden ? before : bias, from_x, from_h, result});
     });
   }
 

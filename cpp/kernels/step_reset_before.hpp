@@ -44,7 +44,7 @@ struct Step<GruResetBefore, T> {
     });
     clear_padded_units(views.gates, {0, Cell::blocks}, size.hidden_size, own, rows);
     member.wait();
-    multiply_backward<Cell, T>(layout, 2, panels, constant(views.gates), rows, own, false, d.dreset_hidden);
+    multiply_backward<Cell, T>(layout, 2, {panels, constant(views.gates), rows, own, d.dreset_hidden});
     for_each(own, rows, [&](auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
       Cells<n_rows> cells(views.gates, unit, row);
       auto r_lanes = cells.load(r), dh = load_state<n_rows>(d.dh, unit, row);
@@ -57,7 +57,7 @@ struct Step<GruResetBefore, T> {
     // r alone: other members may still be reading n.
     clear_padded_units(views.gates, {r / width, r / width + 1}, size.hidden_size, own, rows);
     member.wait();
-    multiply_backward<Cell, T>(layout, 1, panels, constant(views.gates), rows, own, true, d.dh, order);
+    multiply_backward<Cell, T>(layout, 1, {panels, constant(views.gates), rows, own, d.dh, true, order});
   }
 
  private:
@@ -104,10 +104,11 @@ struct Step<GruResetBefore, T> {
       const Sums<T> result{views.gates.at(unit, row), views.gates.row_stride};
       Sums<const T> start{bias, 0};
       if (products == Products::hidden) start = {result.data, result.row_stride};
-      multiply_forward_tile<Cell, Shape>(
-          layout.size.format, height, start,
-          forward_product(constant(views.x), row, inputs, input, Shape::first * width),
-          forward_product(constant(views.h_prev), row, hiddens, hidden, Shape::second * width), result);
+      multiply_forward_tile<Cell, Shape, T>(
+          layout.size.format, height,
+          {start, forward_product<T>(constant(views.x), row, inputs, {input, Shape::first * width}),
+           forward_product<T>(constant(views.h_prev), row, hiddens, {hidden, Shape::second * width}),
+           result});
       if (products == Products::input) return;
       for_each_row_group({row, row + height}, [&](auto count, Index m) {
         Cells<count> cells(views.gates, unit, m);
@@ -128,10 +129,13 @@ struct Step<GruResetBefore, T> {
     using Shape = TileShape<packets, packets>;
     for_each_part(rows, Shape::tallest(panel_format(layout.size.format)), [&](Index row, Index height) {
       const Sums<T> sums{views.gates.at(first, row) + n, views.gates.row_stride, views.gates.block_stride};
-      multiply_forward_tile<Cell, Shape>(
-          layout.size.format, height, {sums.data, sums.row_stride, sums.packet_stride},
-          forward_product(constant(views.reset_hidden), row, layout.size.hidden_size, panel, packets * width),
-          {}, sums);
+      multiply_forward_tile<Cell, Shape, T>(
+          layout.size.format, height,
+          {{sums.data, sums.row_stride, sums.packet_stride},
+           forward_product<T>(constant(views.reset_hidden), row, layout.size.hidden_size,
+                              {panel, packets * width}),
+           {},
+           sums});
       for (Index unit = first; unit < first + packets; ++unit) {
         for_each_row_group({row, row + height}, [&](auto count, Index m) {
           Cells<count> cells(views.gates, unit, m);

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -39,26 +40,21 @@ bool spin_until(const Ready& ready, std::chrono::microseconds time = spin_time) 
 }
 
 // How long a caller waits for a team to gather. Waking took up to 600 us on a virtual machine whose core had
-// been idle for 2 ms, and on a busy core a time slice: then the caller is done sooner alone. Those that have
-// come by then it does wait for, which takes longer if one of them loses its core just then.
+// been idle for 2 ms, and on a busy core a time slice: then the caller is done sooner alone.
 constexpr std::chrono::microseconds gathering_time{100};
 
 // How long a member of a team keeps its core before it lets others run: members side by side meet within a
 // few us.
 constexpr std::chrono::microseconds member_spin_time{5};
 
-// A member that waits this long shares its core with other work: the scheduler's time slices are
-// milliseconds, a member's step tens of microseconds. A hundred such steps took 7 to 10 times as long as one
-// thread alone, so then there are no teams for a while.
+// A member that waits this long, and several times as long as its own share of the work took, shares its core
+// with other work: shares are nearly equal, the scheduler's time slices are milliseconds. A hundred such
+// steps took 7 to 10 times as long as one thread alone, so then there are no teams for a while. Where a share
+// takes long itself, a lost slice weighs little.
 constexpr std::chrono::milliseconds long_wait{1};
+constexpr std::int64_t shares_of_a_long_wait = 3;  // one group of units against two makes it one
 constexpr std::chrono::milliseconds without_teams{250};
 std::atomic<std::int64_t> no_teams_before{0};  // ns of the steady clock
-
-std::int64_t nanoseconds() noexcept {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 class Pool {
  public:
@@ -79,22 +75,22 @@ class Pool {
     if (!caller.owns_lock()) return false;
     start_workers(count - 1);
     if (static_cast<Index>(workers_.size()) < count - 1) return false;
-    publish(count, task, context, true);
-    const bool all =
-        spin_until([&] { return present_.load(std::memory_order_acquire) == count - 1; }, gathering_time);
-    if (!all) withdraw();
-    decision_.store(all ? Decision::go : Decision::called_off, std::memory_order_release);
-    if (all) task(context, 0);
+    const std::uint64_t team = publish(count, task, context, true);
+    const auto gathered = [&] { return present_.load(std::memory_order_acquire) == count - 1; };
+    const bool all = spin_until(gathered, gathering_time) || !withdraw();
+    decision_.store(2 * team + (all ? 1 : 0), std::memory_order_release);
+    if (!all) return false;  // those who came see it when they have their cores; nobody waits for them
+    task(context, 0);
     wait_for_the_others();
-    return all;
+    return true;
   }
 
  private:
-  enum class Decision { waiting, go, called_off };
-
-  // together: the caller keeps task 0 for itself, and the others wait for its decision.
-  void publish(Index count, Task task, void* context, bool together) noexcept {
+  // together: the caller keeps task 0 for itself, and the others wait for its decision. Returns the
+  // generation.
+  std::uint64_t publish(Index count, Task task, void* context, bool together) noexcept {
     Index sleeping;
+    std::uint64_t generation;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       task_ = task;
@@ -104,18 +100,19 @@ class Pool {
       next_ = together ? 1 : 0;
       unfinished_.store(count_ - next_, std::memory_order_relaxed);
       present_.store(0, std::memory_order_relaxed);
-      decision_.store(Decision::waiting, std::memory_order_relaxed);
-      generation_.fetch_add(1, std::memory_order_release);
+      generation = generation_.fetch_add(1, std::memory_order_release) + 1;
       sleeping = sleeping_;
     }
     if (sleeping > 0) wake_.notify_all();
+    return generation;
   }
 
-  // Takes back the tasks that nobody has taken.
-  void withdraw() noexcept {
+  // Takes back the tasks that nobody has taken; false where all are taken by now.
+  bool withdraw() noexcept {
     const std::lock_guard<std::mutex> lock(mutex_);
-    unfinished_.fetch_sub(count_ - next_, std::memory_order_relaxed);
+    const bool any = next_ < count_;
     next_ = count_;
+    return any;
   }
 
   void wait_for_the_others() noexcept {
@@ -125,12 +122,11 @@ class Pool {
     done_.wait(lock, finished);
   }
 
-  // Says that this thread is there; returns whether the team is complete.
-  bool join_team() noexcept {
-    present_.fetch_add(1, std::memory_order_release);
-    const auto decided = [this] { return decision_.load(std::memory_order_acquire) != Decision::waiting; };
+  // Whether the team of a generation runs, when that is decided.
+  bool team_runs(std::uint64_t team) noexcept {
+    const auto decided = [&] { return decision_.load(std::memory_order_acquire) >= 2 * team; };
     while (!spin_until(decided)) std::this_thread::yield();
-    return decision_.load(std::memory_order_acquire) == Decision::go;
+    return decision_.load(std::memory_order_acquire) == 2 * team + 1;
   }
 
   void start_workers(Index wanted) noexcept {
@@ -167,8 +163,11 @@ class Pool {
       const Task task = task_;
       void* const context = context_;
       const bool together = together_;
+      const std::uint64_t generation = generation_.load(std::memory_order_relaxed);
+      if (together) present_.fetch_add(1, std::memory_order_release);
       lock.unlock();
-      if (!together || join_team()) task(context, index);
+      if (together && !team_runs(generation)) continue;  // of a team called off nothing else is touched
+      task(context, index);
       lock.lock();  // so that a caller about to sleep does not miss the end
       if (unfinished_.fetch_sub(1, std::memory_order_release) == 1) done_.notify_one();
     }
@@ -183,8 +182,9 @@ class Pool {
   bool together_ = false;
   Index count_ = 0, next_ = 0, sleeping_ = 0;
   std::atomic<Index> unfinished_{0}, present_{0};
-  std::atomic<Decision> decision_{Decision::waiting};
   std::atomic<std::uint64_t> generation_{0};
+  // Of the newest team decided on: twice its generation, and one more if it runs.
+  std::atomic<std::uint64_t> decision_{0};
 };
 
 // The pool of this process. It is never destroyed: its workers sleep until the process ends. After fork the
@@ -212,26 +212,38 @@ void run_tasks(Index count, Task task, void* context) noexcept {
   for (Index i = 0; i < count; ++i) task(context, i);
 }
 
+std::int64_t nanoseconds() noexcept {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
 bool run_together(Index count, Task task, void* context) noexcept {
   if (nanoseconds() < no_teams_before.load(std::memory_order_relaxed)) return false;
   Pool* const shared = pool();
   return shared && shared->try_run_together(count, task, context);
 }
 
-void Barrier::wait() noexcept {
+void Barrier::wait(std::int64_t& left) noexcept {
   const Index generation = generation_.load(std::memory_order_acquire);
   if (missing_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
     missing_.store(members_, std::memory_order_relaxed);
     generation_.store(generation + 1, std::memory_order_release);
+    left = nanoseconds();
     return;
   }
   const auto met = [&] { return generation_.load(std::memory_order_acquire) != generation; };
-  if (spin_until(met, member_spin_time)) return;
-  const std::int64_t start = nanoseconds();
+  const std::int64_t arrived = nanoseconds(), own_share = arrived - left;
+  if (spin_until(met, member_spin_time)) {
+    left = arrived;  // nearly
+    return;
+  }
   while (!met()) std::this_thread::yield();
-  const std::int64_t now = nanoseconds();
-  if (now - start > std::chrono::nanoseconds(long_wait).count())
-    no_teams_before.store(now + std::chrono::nanoseconds(without_teams).count(), std::memory_order_relaxed);
+  left = nanoseconds();
+  const std::int64_t limit =
+      std::max(std::chrono::nanoseconds(long_wait).count(), shares_of_a_long_wait * own_share);
+  if (left - arrived > limit)
+    no_teams_before.store(left + std::chrono::nanoseconds(without_teams).count(), std::memory_order_relaxed);
 }
 
 }  // namespace fastrnn

@@ -3,17 +3,22 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 
 #include "blocked.hpp"
 
 namespace fastrnn {
+
+// Nanoseconds of a steady clock.
+std::int64_t nanoseconds() noexcept;
 
 // Where the members of a team wait for each other, some hundred times in a millisecond: it spins, and gives
 // the core away only after a while, for machines with fewer cores than threads.
 class Barrier {
  public:
   explicit Barrier(Index members) : members_(members), missing_(members) {}
-  void wait() noexcept;
+  // left: when the caller began its share of the work, in nanoseconds(); becomes when it leaves.
+  void wait(std::int64_t& left) noexcept;
 
  private:
   const Index members_;
@@ -26,9 +31,10 @@ struct Member {
   Index index = 0;
   Index count = 1;
   Barrier* barrier = nullptr;  // null: alone
+  mutable std::int64_t left_barrier = 0;
 
   void wait() const noexcept {
-    if (barrier) barrier->wait();
+    if (barrier) barrier->wait(left_barrier);
   }
   Range share(Range all) const {
     const Index total = std::max<Index>(0, all.end - all.begin);
@@ -68,7 +74,7 @@ void run_team(Index count, const F& f) noexcept {
   } team{f, count, Barrier(count)};
   const Task task = [](void* context, Index index) noexcept {
     Team& t = *static_cast<Team*>(context);
-    t.f(Member{index, t.count, &t.barrier});
+    t.f(Member{index, t.count, &t.barrier, nanoseconds()});
   };
   if (count == 1 || !run_together(count, task, &team)) f(Member{});
 }

@@ -27,6 +27,13 @@ using fastrnn::testing::all_cells;
 using fastrnn::testing::Array;
 using fastrnn::testing::Training;
 
+// Of each row: all, or 1 and more in no order.
+static std::vector<std::int64_t> valid_steps(std::int64_t batch, std::int64_t steps, bool ragged) {
+  std::vector<std::int64_t> lengths;
+  for (std::int64_t n = 0; ragged && n < batch; ++n) lengths.push_back(1 + (n * 37 + steps - 9) % steps);
+  return lengths;
+}
+
 TEST_CASE("the count sees an allocation") {
   const long before = allocations;
   const std::vector<int> one(1);
@@ -34,17 +41,33 @@ TEST_CASE("the count sees an allocation") {
 }
 
 TEST_CASE_TEMPLATE("steady training and inference allocate nothing", T, float, double) {
-  const std::int64_t sizes[][4] = {{40, 20, 30, 70}, {1, 200, 30, 140}};
+  const std::int64_t sizes[][4] = {{40, 20, 30, 70}, {1, 200, 30, 140}, {8, 100, 30, 70}};
   for (const Cell cell : all_cells) {
     for (const int threads : {1, 2}) {
       for (const auto& n : sizes) {
-        Training<T> run({cell, n[0], n[1], n[2], n[3]}, {}, false, threads);
-        run.train();  // the pool makes its threads at first use
-        const long before = allocations;
-        for (int repeat = 0; repeat < 3; ++repeat) {
-          run.train();
-          run.infer();
+        for (const bool ragged : {false, true}) {
+          Training<T> run({cell, n[0], n[1], n[2], n[3]}, valid_steps(n[0], n[1], ragged), ragged, threads);
+          run.train();  // the pool makes its threads at first use
+          const long before = allocations;
+          for (int repeat = 0; repeat < 3; ++repeat) {
+            run.train();
+            run.infer();
+          }
+          CHECK(allocations == before);
         }
+      }
+    }
+  }
+}
+
+TEST_CASE("inference with bfloat16 weights allocates nothing") {
+  for (const Cell cell : all_cells) {
+    for (const int threads : {1, 2}) {
+      for (const bool ragged : {false, true}) {
+        Training<float> run({cell, 8, 100, 30, 70, true}, valid_steps(8, 100, ragged), false, threads);
+        run.infer();
+        const long before = allocations;
+        for (int repeat = 0; repeat < 3; ++repeat) run.infer();
         CHECK(allocations == before);
       }
     }
@@ -67,12 +90,13 @@ TEST_CASE_TEMPLATE("training side by side allocates nothing", T, float, double) 
   }
 }
 
-TEST_CASE_TEMPLATE("a stream's step allocates nothing and gives the sequence's outputs", T, float, double) {
+template <class T>
+static void check_stream(bool bfloat16) {
   for (const Cell cell : all_cells) {
     const std::int64_t batch = 3, steps = 7, inputs = 5, hidden = 21;
-    Training<T> run({cell, batch, steps, inputs, hidden}, {}, false, 1);
+    Training<T> run({cell, batch, steps, inputs, hidden, bfloat16}, {}, false, 1);
     run.infer();
-    const Stage<T> stage{StageKind::recurrent, cell, inputs, hidden, run.forward_panels.data()};
+    const Stage<T> stage{StageKind::recurrent, cell, inputs, hidden, run.forward_panels.data(), bfloat16};
     Stack<T> stack{&stage, 1, batch, nullptr};
     Array<char> workspace(stream_workspace_bytes<T>(stack));
     stack.workspace = workspace.data();
@@ -95,4 +119,10 @@ TEST_CASE_TEMPLATE("a stream's step allocates nothing and gives the sequence's o
       if (cell == Cell::lstm) CHECK(c[i] == run.c_n[i]);
     }
   }
+}
+
+TEST_CASE("a stream's step allocates nothing and gives the sequence's outputs") {
+  check_stream<float>(false);
+  check_stream<double>(false);
+  check_stream<float>(true);
 }

@@ -45,15 +45,19 @@ TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on thre
           one.train();
           several.train();
           CHECK(same(one.y, several.y));
+          CHECK(same(one.h_n, several.h_n));
           CHECK(same(one.dx, several.dx));
           CHECK(same(one.dw_ih, several.dw_ih));
           CHECK(same(one.dw_hh, several.dw_hh));
           CHECK(same(one.db_hh, several.db_hh));
           CHECK(same(one.dh0, several.dh0));
-          Training<T> inference(size, lengths, reverse, 1);
-          inference.infer();
-          CHECK(same(one.y, inference.y));
-          CHECK(same(one.h_n, inference.h_n));
+          for (const int threads : {1, 3}) {
+            Training<T> inference(size, lengths, reverse, threads);
+            inference.infer();
+            CHECK(same(one.y, inference.y));
+            CHECK(same(one.h_n, inference.h_n));
+            if (cell == Cell::lstm) CHECK(same(one.c_n, inference.c_n));
+          }
           bool finite = true;
           for (std::size_t i = 0; i < one.dw_hh.size(); ++i) finite = finite && std::isfinite(one.dw_hh[i]);
           CHECK(finite);

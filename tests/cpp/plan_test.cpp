@@ -3,31 +3,12 @@
 #include <doctest/doctest.h>
 
 #include <random>
-#include <vector>
+
+#include "lengths.hpp"
 
 using namespace fastrnn;
-
-namespace {
-
-struct Lengths {
-  std::vector<Index> lengths, sums{0};
-
-  explicit Lengths(std::vector<Index> of_rows) : lengths(std::move(of_rows)) {
-    std::sort(lengths.rbegin(), lengths.rend());
-    for (const Index length : lengths) sums.push_back(sums.back() + length);
-  }
-  SortedLengths view() const {
-    return {Index(lengths.size()), lengths.empty() ? 0 : lengths[0], sums.data()};
-  }
-};
-
-Lengths random_lengths(std::mt19937& generator) {
-  std::vector<Index> lengths(1 + generator() % 40);
-  for (Index& n : lengths) n = generator() % 50;
-  return Lengths(lengths);
-}
-
-}  // namespace
+using fastrnn::testing::Lengths;
+using fastrnn::testing::random_lengths;
 
 TEST_CASE("parts hold all rows, in order, and no cut one row further on is nearer to equal sums") {
   std::mt19937 generator(7);
@@ -74,7 +55,7 @@ TEST_CASE("the time of rows is that of each of their steps") {
 TEST_CASE("few rows and uneven ones are shared by units, where that is worth its waits") {
   constexpr double large = 24576, small = 1536;  // LSTM of I = 128, H = 256 and of 32, 64, 16 lanes
   const auto dense = [](Index threads, Index batch, double registers, Index groups = 4) {
-    return share_steps(threads, {batch, 100}, groups, registers);
+    return share_steps(threads, {batch, 100}, {groups, registers});
   };
   for (const Index batch : {1, 2, 3, 5}) CHECK(dense(2, batch, large).split == Split::units);
   for (const Index batch : {4, 6, 8, 32}) CHECK(dense(2, batch, large).split == Split::rows);
@@ -98,8 +79,8 @@ TEST_CASE("few rows and uneven ones are shared by units, where that is worth its
   }
 
   const Lengths uneven({100, 10, 10, 10, 10, 10, 10, 10, 10, 10});
-  CHECK(share_steps(2, uneven.view(), 4, large).split == Split::units);
-  CHECK(share_steps(2, uneven.view(), 4, small).split == Split::rows);
+  CHECK(share_steps(2, uneven.view(), {4, large}).split == Split::units);
+  CHECK(share_steps(2, uneven.view(), {4, small}).split == Split::rows);
   const Lengths empty({0, 0, 0});
-  CHECK(share_steps(2, empty.view(), 4, large).time == 1.0);
+  CHECK(share_steps(2, empty.view(), {4, large}).time == 1.0);
 }

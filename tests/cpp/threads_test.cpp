@@ -75,25 +75,37 @@ TEST_CASE("a team of two gathers within seconds where there are two cores") {
   CHECK(members == 2);
 }
 
+// Members of a team of which each works for so long before they meet, when a team gathers.
+static Index members_of_a_team(std::chrono::milliseconds first, std::chrono::milliseconds second) {
+  Index members = 0;
+  run_team(2, [&](const Member& member) {
+    if (member.index == 0) members = member.count;
+    std::this_thread::sleep_for(member.index == 0 ? first : second);
+    member.wait();
+  });
+  return members;
+}
+static bool gathers(std::chrono::milliseconds first, std::chrono::milliseconds second, int attempts) {
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    if (members_of_a_team(first, second) == 2) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
 TEST_CASE("after a wait as long as a time slice there is no team for a while") {
   if (std::thread::hardware_concurrency() < 2) return;
-  const auto members_of_a_team = [](std::chrono::milliseconds late) {
-    Index members = 0;
-    run_team(2, [&](const Member& member) {
-      if (member.index == 0) members = member.count;
-      if (member.index == 1) std::this_thread::sleep_for(late);
-      member.wait();
-    });
-    return members;
-  };
   const std::chrono::milliseconds none{0}, slice{5};
-  bool gathered = false;
-  for (int attempt = 0; !gathered && attempt < 5000; ++attempt) {
-    gathered = members_of_a_team(slice) == 2;
-    if (!gathered) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  REQUIRE(gathered);
-  CHECK(members_of_a_team(none) == 1);
+  REQUIRE(gathers(none, slice, 5000));
+  CHECK(members_of_a_team(none, none) == 1);
+}
+
+TEST_CASE("where the work itself takes as long there are teams") {
+  if (std::thread::hardware_concurrency() < 2) return;
+  const std::chrono::milliseconds none{0}, step{10}, slower{25};
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // longer than there are no teams
+  REQUIRE(gathers(step, slower, 100));
+  CHECK(gathers(none, none, 50));  // within 50 ms and a bit
 }
 
 TEST_CASE("several callers of teams at once each get their work done") {

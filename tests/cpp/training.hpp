@@ -11,10 +11,6 @@ namespace fastrnn::testing {
 inline constexpr Cell all_cells[] = {Cell::rnn_tanh, Cell::rnn_relu, Cell::lstm, Cell::gru,
                                      Cell::gru_reset_before};
 
-inline std::size_t gates_of(Cell cell) {
-  return cell == Cell::lstm ? 4 : cell == Cell::gru || cell == Cell::gru_reset_before ? 3 : 1;
-}
-
 // One layer with all the arrays of a training step.
 template <class T>
 struct Training {

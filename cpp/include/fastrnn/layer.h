@@ -22,6 +22,11 @@ enum class Cell {
   gru_reset_before,  // reset gate before it (Cho et al. 2014)
 };
 
+// G, the blocks of H rows in a cell's weights.
+constexpr int gates_of(Cell cell) {
+  return cell == Cell::lstm ? 4 : cell == Cell::gru || cell == Cell::gru_reset_before ? 3 : 1;
+}
+
 struct LayerSize {
   Cell cell;
   std::int64_t batch;        // N >= 0
