@@ -45,9 +45,9 @@ std::pair<Size, Size> batch_and_steps(const char* name, const py::array& x) {
 }
 
 void require_cell_state(Cell cell, const char* name, const OptionalArray& array, bool needed) {
-  if (cell != Cell::lstm && array)
+  if (!has_cell_state(cell) && array)
     throw py::value_error(std::string(name) + ": expected None, this cell has no c");
-  if (cell == Cell::lstm && needed && !array)
+  if (has_cell_state(cell) && needed && !array)
     throw py::value_error(std::string(name) + ": expected an array, got None");
 }
 
@@ -67,21 +67,41 @@ std::size_t panel_elements(const std::string& pass_name, const std::string& cell
                           [&](auto zero) { return panel_size<decltype(zero)>(pass_of(pass_name), size); });
 }
 
+// I and H, told by weight_ih (G * H, I), whichever else the cell has.
+std::pair<Size, Size> sizes_of(const char* name, Cell cell, const py::array& weight_ih) {
+  const Size gates = gates_of(cell);
+  if (weight_ih.ndim() != 2 || weight_ih.shape(0) % gates != 0) {
+    throw py::value_error(std::string(name) + ": expected 2 axes (G*H, I) with G = " + std::to_string(gates));
+  }
+  return {weight_ih.shape(1), weight_ih.shape(0) / gates};
+}
+
+// Refuses weights that the cell has not, and the lack of those that it has.
+void require_weights(Cell cell, const char* names, const OptionalArray& weight_hh,
+                     const OptionalArray& bias_hh, const OptionalArray& unit_weights) {
+  const bool matrix = has_recurrent_matrix(cell), unit = unit_weights_of(cell) > 0;
+  if (matrix != weight_hh.has_value() || unit != unit_weights.has_value() || (!matrix && bias_hh)) {
+    throw py::value_error(std::string(names) + ": expected those that the cell has: " +
+                          (matrix ? "a recurrent matrix" : "no recurrent matrix nor its bias") +
+                          (unit ? " and unit weights" : " and no unit weights"));
+  }
+}
+
 void pack(const std::string& pass_name, const std::string& cell, const py::array& weight_ih,
-          const py::array& weight_hh, const OptionalArray& bias_ih, const OptionalArray& bias_hh,
-          const py::array& panels) {
+          const OptionalArray& weight_hh, const OptionalArray& bias_ih, const OptionalArray& bias_hh,
+          const OptionalArray& unit_weights, const py::array& panels) {
   with_scalar("weight_ih", weight_ih, [&](auto zero) {
     using T = decltype(zero);
-    if (weight_ih.ndim() != 2 || weight_hh.ndim() != 2)
-      throw py::value_error("weight_ih, weight_hh: expected 2 axes each");
-    const LayerSize size =
-        layer_size(cell, 0, 0, weight_ih.shape(1), weight_hh.shape(1), is_bfloat16(panels));
-    const Size rows = gates_of(size.cell) * size.hidden_size;
+    const Cell kind = cell_of(cell);
+    const auto [I, H] = sizes_of("weight_ih", kind, weight_ih);
+    const LayerSize size = layer_size(cell, 0, 0, I, H, is_bfloat16(panels));
+    require_weights(kind, "weight_hh, bias_hh, unit_weights", weight_hh, bias_hh, unit_weights);
+    const Size rows = gates_of(kind) * H;
     Views<T> views;
-    const Weights<const T> weights{views.read_flat("weight_ih", weight_ih, {rows, Size(size.input_size)}),
-                                   views.read_flat("weight_hh", weight_hh, {rows, Size(size.hidden_size)}),
-                                   views.read_flat("bias_ih", bias_ih, {rows}),
-                                   views.read_flat("bias_hh", bias_hh, {rows})};
+    const Weights<const T> weights{
+        views.read_flat("weight_ih", weight_ih, {rows, I}), views.read_flat("weight_hh", weight_hh, {rows, H}),
+        views.read_flat("bias_ih", bias_ih, {rows}), views.read_flat("bias_hh", bias_hh, {rows}),
+        views.read_flat("unit_weights", unit_weights, {unit_weights_of(kind) * H})};
     const Pass pass = pass_of(pass_name);
     if (size.bfloat16 && pass == Pass::backward)
       throw py::value_error("panels: expected those of a forward pass, bfloat16 weights are for inference");
@@ -170,12 +190,12 @@ BackwardArguments<T> backward_arguments(Views<T>& views, const std::string& cell
                                         Size steps, const OptionalArray& lengths, bool reverse, int threads,
                                         const OptionalArray& dx, bool add_to_dx, const py::array& dh0,
                                         const OptionalArray& dc0, const py::array& dweight_ih,
-                                        const py::array& dweight_hh, const OptionalArray& dbias_ih,
-                                        const OptionalArray& dbias_hh, const py::array& workspace) {
-  if (dweight_ih.ndim() != 2 || dweight_hh.ndim() != 2)
-    throw py::value_error("dweight_ih, dweight_hh: expected 2 axes each");
-  const Size I = dweight_ih.shape(1), H = dweight_hh.shape(1);
+                                        const OptionalArray& dweight_hh, const OptionalArray& dbias_ih,
+                                        const OptionalArray& dbias_hh, const OptionalArray& dunit_weights,
+                                        const py::array& workspace) {
+  const auto [I, H] = sizes_of("dweight_ih", cell_of(cell), dweight_ih);
   const LayerSize size = layer_size(cell, batch, steps, I, H);
+  require_weights(size.cell, "dweight_hh, dbias_hh, dunit_weights", dweight_hh, dbias_hh, dunit_weights);
   require_cell_state(size.cell, "dc_n", dc_n, false);
   require_cell_state(size.cell, "dc0", dc0, true);
   const Size rows = gates_of(size.cell) * H;
@@ -193,7 +213,8 @@ BackwardArguments<T> backward_arguments(Views<T>& views, const std::string& cell
           matrix(views.write("dc0", dc0, {batch, H})),
           {views.write_flat("dweight_ih", dweight_ih, {rows, I}),
            views.write_flat("dweight_hh", dweight_hh, {rows, H}),
-           views.write_flat("dbias_ih", dbias_ih, {rows}), views.write_flat("dbias_hh", dbias_hh, {rows})},
+           views.write_flat("dbias_ih", dbias_ih, {rows}), views.write_flat("dbias_hh", dbias_hh, {rows}),
+           views.write_flat("dunit_weights", dunit_weights, {unit_weights_of(size.cell) * H})},
           views.scratch("workspace", workspace, backward_workspace_bytes<T>(size))};
 }
 
@@ -201,13 +222,14 @@ void run_backward(const std::string& cell, const py::array& panels, const py::ar
                   const OptionalArray& dy, const OptionalArray& dh_n, const OptionalArray& dc_n, Size batch,
                   Size steps, const OptionalArray& lengths, bool reverse, int threads,
                   const OptionalArray& dx, bool add_to_dx, const py::array& dh0, const OptionalArray& dc0,
-                  const py::array& dweight_ih, const py::array& dweight_hh, const OptionalArray& dbias_ih,
-                  const OptionalArray& dbias_hh, const py::array& workspace) {
+                  const py::array& dweight_ih, const OptionalArray& dweight_hh, const OptionalArray& dbias_ih,
+                  const OptionalArray& dbias_hh, const OptionalArray& dunit_weights,
+                  const py::array& workspace) {
   with_scalar("panels", panels, [&](auto zero) {
     Views<decltype(zero)> views;
     const auto arguments =
         backward_arguments(views, cell, panels, tape, dy, dh_n, dc_n, batch, steps, lengths, reverse, threads,
-                           dx, add_to_dx, dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh, workspace);
+                           dx, add_to_dx, dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dunit_weights, workspace);
     const py::gil_scoped_release release;
     backward(arguments);
   });
@@ -294,7 +316,7 @@ void add_layer_functions(py::module_& module) {
   module.def("panel_size", &panel_elements, arg("pass_name"), arg("cell"), arg("input_size"),
              arg("hidden_size"), arg("itemsize"), "Elements of the panels of one pass.");
   module.def("pack", &pack, arg("pass_name"), arg("cell"), arg("weight_ih"), arg("weight_hh"), arg("bias_ih"),
-             arg("bias_hh"), arg("panels"), "Pack weights into panels for one pass.");
+             arg("bias_hh"), arg("unit_weights"), arg("panels"), "Pack weights into panels for one pass.");
   module.def("same_bytes", &same_bytes, arg("first"), arg("second"),
              "Whether two arrays hold the same bits.");
   module.def("tape_size", &tape_size, arg("cell"), arg("batch"), arg("steps"), arg("input_size"),
@@ -309,7 +331,7 @@ void add_layer_functions(py::module_& module) {
   module.def("backward", &run_backward, arg("cell"), arg("panels"), arg("tape"), arg("dy"), arg("dh_n"),
              arg("dc_n"), arg("batch"), arg("steps"), arg("lengths"), arg("reverse"), arg("threads"),
              arg("dx"), arg("add_to_dx"), arg("dh0"), arg("dc0"), arg("dweight_ih"), arg("dweight_hh"),
-             arg("dbias_ih"), arg("dbias_hh"), arg("workspace"),
+             arg("dbias_ih"), arg("dbias_hh"), arg("dunit_weights"), arg("workspace"),
              "Back-propagate through a sequence; use up the tape.");
   module.def("side_by_side", &side_by_side, arg("pass_name"), arg("layers"), arg("batch"), arg("steps"),
              arg("lengths"), arg("threads"), arg("itemsize"),

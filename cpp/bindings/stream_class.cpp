@@ -112,7 +112,7 @@ class StreamStack {
     if (stage < 0 || stage >= stack_.count || stages_[stage].kind != StageKind::recurrent)
       throw py::value_error("stage: expected a recurrent stage, got " + std::to_string(stage));
     const Size size = stages_[stage].output_size;
-    const bool with_c = stages_[stage].cell == Cell::lstm;
+    const bool with_c = has_cell_state(stages_[stage].cell);
     if (with_c == c.is_none())
       throw py::value_error(with_c ? "c: expected an array, got None"
                                    : "c: expected None, this cell has no c");

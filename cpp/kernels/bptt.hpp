@@ -4,6 +4,7 @@
 #pragma once
 
 #include "sequence.hpp"
+#include "unit_weights.hpp"
 
 namespace fastrnn {
 
@@ -67,7 +68,8 @@ struct Backward {
     start(a.dh_n, d.dh, all, size, schedule.order());
     if (Cell::has_cell_state) start(a.dc_n, d.dc, all, size, schedule.order());
     const PanelLayout<Cell, T> layout{size};
-    std::fill_n(memory.gradient_panels, memory.few_rows() ? layout.bias_size() : layout.forward_size(), T(0));
+    std::fill_n(memory.gradient_panels, memory.few_rows() ? layout.forward_section(0) : layout.forward_size(),
+                T(0));
 
     const double work = 2 * row_cost<Cell>(size) * static_cast<double>(memory.rows.lengths().total());
     const Index threads = useful_threads(a.timing.threads, work);
@@ -87,7 +89,8 @@ struct Backward {
 
  private:
   static WeightRows<T> gradients_of(const BackwardArguments<T>& a) {
-    return {a.dweights.weight_ih, a.dweights.weight_hh, a.dweights.bias_ih, a.dweights.bias_hh};
+    return {a.dweights.weight_ih, a.dweights.weight_hh, a.dweights.bias_ih, a.dweights.bias_hh,
+            a.dweights.unit_weights};
   }
 
   static void start(const Matrix<const T>& final_gradient, Blocked<T> d, Range rows, LayerDimensions size,
@@ -135,6 +138,14 @@ struct Backward {
           multiply_gradient<Cell, T>(layout, s, sums, {part, threads}, memory.gradient_panels);
       }
       sum_bias_gradient<Cell, T>(layout, {x, gates, rows}, {part, threads}, memory.gradient_panels);
+      if constexpr (!Cell::unit_weights.empty()) {
+        for (Index step = steps.begin; step < steps.end; ++step) {
+          const Slot slot = schedule.slot(step);
+          const StepViews<T> v = memory.storage.step(slot, slot, schedule.slot(step + 1), {});
+          sum_unit_gradient<Cell, T>(layout, {v.gates, v.h_prev, v.c_prev, v.c, schedule.active(step)},
+                                     {part, threads}, memory.gradient_panels);
+        }
+      }
       if (a.dx.data) {
         const Range share{rows * part / threads, rows * (part + 1) / threads};
         multiply_backward<Cell, T>(

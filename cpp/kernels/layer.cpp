@@ -17,7 +17,8 @@ std::size_t panel_size(Pass pass, const LayerSize& size) noexcept {
 
 template <class T>
 void pack_panels(Pass pass, const LayerSize& size, const Weights<const T>& weights, T* panels) noexcept {
-  const WeightRows<const T> rows{weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh};
+  const WeightRows<const T> rows{weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh,
+                                 weights.unit_weights};
   with_cell(size.cell, [&](auto cell) {
     using C = typename decltype(cell)::type;
     const LayerDimensions dimensions = dimensions_of<C>(size);

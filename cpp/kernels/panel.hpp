@@ -8,6 +8,7 @@
 //   backward panel    by groups of up to four column blocks of the source: [unit block][W][lane][column
 //   block][lane] gradient panel    laid out as the forward panel
 // Biases: [unit block][block][lane], the sum of what the public biases add to a block.
+// Unit weights: [unit block][weight][lane].
 #pragma once
 
 #include <algorithm>
@@ -22,10 +23,11 @@ namespace fastrnn {
 // The public weights of one layer and direction, each row-major; biases may be null.
 template <class T>
 struct WeightRows {
-  T* weight_ih;  // (gates * H, I)
-  T* weight_hh;  // (gates * H, H)
-  T* bias_ih;    // (gates * H) or null
-  T* bias_hh;    // (gates * H) or null
+  T* weight_ih;               // (gates * H, I)
+  T* weight_hh;               // (gates * H, H)
+  T* bias_ih;                 // (gates * H) or null
+  T* bias_hh;                 // (gates * H) or null
+  T* unit_weights = nullptr;  // (unit_weights * H) or null
 };
 
 // Plain, or (T = float) rounded to bfloat16 with two steps in each number, for one of two ways to multiply.
@@ -42,6 +44,10 @@ struct LayerDimensions {
 // Whether r * h_prev has a place of its own.
 template <class Cell>
 inline constexpr bool has_reset_hidden = Cell::sections.back().source == Source::reset_hidden;
+
+// Whether h_prev is multiplied with a matrix in the step itself.
+template <class Cell>
+inline constexpr bool has_hidden_product = Cell::sections.size() > 1;
 
 template <class Cell>
 WeightFormat weight_format(bool bfloat16) {
@@ -102,10 +108,19 @@ struct PanelLayout {
 
   Index units() const { return lane_blocks<T>(size.hidden_size); }
   Index bias_size() const { return units() * Cell::blocks * lane_width<T>; }
+  // All unit blocks of the unit weights that lie at `panel`.
+  template <class Weight>
+  Blocked<Weight> unit_weights(Weight* panel) const {
+    return {panel, static_cast<Index>(Cell::unit_weights.size()) * lane_width<T>, 0};
+  }
+  Index unit_weights_size() const {
+    return units() * static_cast<Index>(Cell::unit_weights.size()) * lane_width<T>;
+  }
 
-  // Forward and gradient panels: biases, then the sections.
+  // Forward and gradient panels: biases, unit weights, then the sections.
+  Index forward_unit_weights() const { return bias_size(); }
   Index forward_section(int section) const {
-    Index offset = bias_size();
+    Index offset = bias_size() + unit_weights_size();
     for (int s = 0; s < section; ++s) offset += forward_block(s) * units();
     return offset;
   }
@@ -116,8 +131,9 @@ struct PanelLayout {
   }
   Index forward_size() const { return forward_section(static_cast<int>(Cell::sections.size())); }
 
+  // Unit weights, then the sections.
   Index backward_section(int section) const {
-    Index offset = 0;
+    Index offset = unit_weights_size();
     for (int s = 0; s < section; ++s)
       offset += backward_column(s) * lane_blocks<T>(size.of(Cell::sections[s].source));
     return offset;
@@ -182,11 +198,35 @@ inline void pack_bfloat16(const float* rows, Index units, Index columns, float* 
   }
 }
 
+namespace detail {
+
+// Calls visit(number in the panel, number in the public array) for each weight of each unit.
+template <class Cell, class T, class Panel, class Weight, class Visit>
+void for_each_unit_weight(const PanelLayout<Cell, T>& layout, Panel* panel, Weight* weights, Visit&& visit) {
+  constexpr Index count = static_cast<Index>(Cell::unit_weights.size());
+  for (Index i = 0; i < count; ++i) {
+    for (Index unit = 0; unit < layout.size.hidden_size; ++unit) {
+      visit(panel[(unit / lane_width<T> * count + i) * lane_width<T> + unit % lane_width<T>],
+            weights[i * layout.size.hidden_size + unit]);
+    }
+  }
+}
+
+template <class Cell, class T>
+void pack_unit_weights(const PanelLayout<Cell, T>& layout, const WeightRows<const T>& weights, T* panel) {
+  std::fill_n(panel, layout.unit_weights_size(), T(0));
+  for_each_unit_weight(layout, panel, weights.unit_weights,
+                       [](T& packed, const T& weight) { packed = weight; });
+}
+
+}  // namespace detail
+
 template <class Cell, class T>
 void pack_forward(LayerDimensions size, const WeightRows<const T>& weights, T* panels) {
   constexpr Index width = lane_width<T>;
   const PanelLayout<Cell, T> layout{size};
   std::fill_n(panels, layout.bias_size(), T(0));
+  detail::pack_unit_weights(layout, weights, panels + layout.forward_unit_weights());
   for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
     const Section& section = Cell::sections[s];
     const T* bias = section.source == Source::input ? weights.bias_ih : weights.bias_hh;
@@ -215,10 +255,13 @@ void pack_forward(LayerDimensions size, const WeightRows<const T>& weights, T* p
   }
 }
 
-// Adds the biases' part of a gradient panel to the public gradients.
+// Adds the biases' and unit weights' parts of a gradient panel to the public gradients.
 template <class Cell, class T>
 void add_bias_gradients(LayerDimensions size, const T* panels, const WeightRows<T>& gradients) {
   constexpr Index width = lane_width<T>;
+  const PanelLayout<Cell, T> layout{size};
+  detail::for_each_unit_weight(layout, panels + layout.forward_unit_weights(), gradients.unit_weights,
+                               [](const T& sum, T& gradient) { gradient += sum; });
   for (const Section& section : Cell::sections) {
     T* bias = section.source == Source::input ? gradients.bias_ih : gradients.bias_hh;
     for (int b = 0; bias && b < section.blocks; ++b) {
@@ -266,6 +309,7 @@ template <class Cell, class T>
 void pack_backward(LayerDimensions size, const WeightRows<const T>& weights, T* panels) {
   constexpr Index width = lane_width<T>;
   const PanelLayout<Cell, T> layout{size};
+  detail::pack_unit_weights(layout, weights, panels);
   for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
     const Section& section = Cell::sections[s];
     const Index columns = size.of(section.source);

@@ -84,13 +84,16 @@ struct Step {
   // costs the step its use of what is left in L1, where there is room for one block's weights but not for
   // two.
   static Index units_in_tile(LayerDimensions size, Index rows, Products products) {
-    if (Cell::blocks == 1) return group_blocks;
-    if (rows > rows_of_two_groups) return 1;
-    constexpr Index room = 24 * 1024 / sizeof(T);
-    const PanelLayout<Cell, T> layout{size};
-    const Index block = (products == Products::hidden ? 0 : layout.forward_block(0)) +
-                        (products == Products::input ? 0 : layout.forward_block(1));
-    return 2 * block <= room || block > room ? 2 : 1;
+    if constexpr (Cell::blocks == 1) {
+      return group_blocks;
+    } else {
+      if (rows > rows_of_two_groups) return 1;
+      constexpr Index room = 24 * 1024 / sizeof(T);
+      const PanelLayout<Cell, T> layout{size};
+      const Index block = (products == Products::hidden ? 0 : layout.forward_block(0)) +
+                          (products == Products::input ? 0 : layout.forward_block(1));
+      return 2 * block <= room || block > room ? 2 : 1;
+    }
   }
 
   // The member's units; all of h_prev must be there, as must x or the sums in the place of the gates.
@@ -113,7 +116,9 @@ struct Step {
         const Range part{row, row + height};
         const Blocked<T> sums = views.gates.data ? views.gates : sums_in(scratch, units, part, order);
         multiply_units(layout, panels, views, part, first, count, products, sums);
-        if (full && products != Products::input) forward_cells(views, units, part, sums);
+        if (full && products != Products::input)
+          forward_cells(views, units, part, sums,
+                        layout.unit_weights(panels + layout.forward_unit_weights()));
       });
       if (full) units = {};
     };
@@ -131,11 +136,15 @@ struct Step {
     const PanelLayout<Cell, T> layout{size};
     const Range own = own_columns<T>(size.hidden_size, member);
     for (Index unit = own.begin; unit < own.end; ++unit) {
-      for_each_row_group(rows, [&](auto n, Index row) { backward_cells<n>(views, d, unit, row); });
+      for_each_row_group(rows, [&](auto n, Index row) {
+        backward_cells<n>(views, d, unit, row, layout.unit_weights(panels));
+      });
     }
     clear_padded_units(views.gates, {0, Cell::blocks}, size.hidden_size, own, rows);
-    member.wait();
-    multiply_backward<Cell, T>(layout, 1, {panels, constant(views.gates), rows, own, d.dh, true, order});
+    if constexpr (has_hidden_product<Cell>) {
+      member.wait();
+      multiply_backward<Cell, T>(layout, 1, {panels, constant(views.gates), rows, own, d.dh, true, order});
+    }
   }
 
  private:
@@ -157,8 +166,9 @@ struct Step {
                              Range rows, Index first, Index count, Products products, Blocked<T> sums) {
     if constexpr (Cell::blocks == 1) {
       with_packets(count, [&](auto packets) {
-        multiply_units<TileShape<packets, packets, 0, packets>>(layout, panels, views, rows, first, products,
-                                                                sums);
+        constexpr int second = has_hidden_product<Cell> ? packets : 0;
+        multiply_units<TileShape<packets, packets, 0, second>>(layout, panels, views, rows, first, products,
+                                                               sums);
       });
     } else {
       constexpr Section input = Cell::sections[0], hidden = Cell::sections[1];
@@ -178,7 +188,11 @@ struct Step {
     const Index inputs = products == Products::hidden ? 0 : layout.size.input_size;
     const Index hiddens = products == Products::input ? 0 : layout.size.hidden_size;
     const T* input = panels + layout.forward_section(0) + first * layout.forward_block(0);
-    const T* hidden = panels + layout.forward_section(1) + first * layout.forward_block(1);
+    const T* hidden = input;
+    if constexpr (has_hidden_product<Cell>)
+      hidden = panels + layout.forward_section(1) + first * layout.forward_block(1);
+    else if (products == Products::hidden)
+      return;
     const Sums<const T> bias{panels + first * Cell::blocks * width, 0, width, Cell::blocks * width};
     const Index packet_stride = Cell::blocks == 1 ? sums.block_stride : width;
     for_each_part(rows, Shape::tallest(panel_format(layout.size.format)), [&](Index row, Index height) {
@@ -198,7 +212,8 @@ struct Step {
   }
 
   // Rows side by side, or where there are few, units.
-  static void forward_cells(const StepViews<T>& views, Range units, Range rows, Blocked<T> gates) {
+  static void forward_cells(const StepViews<T>& views, Range units, Range rows, Blocked<T> gates,
+                            Blocked<const T> weights) {
     const Index row_count = rows.end - rows.begin;
     if (row_count < 4 && row_count < units.end - units.begin) {
       const StepViews<T> swapped{{},
@@ -212,22 +227,35 @@ struct Step {
                                  {},
                                  transposed(views.h_words)};
       for (Index row = rows.begin; row < rows.end; ++row)
-        forward_cells(swapped, row, units, transposed(gates));
+        forward_cells(swapped, row, units, transposed(gates), transposed(weights));
     } else {
-      for (Index unit = units.begin; unit < units.end; ++unit) forward_cells(views, unit, rows, gates);
+      for (Index unit = units.begin; unit < units.end; ++unit)
+        forward_cells(views, unit, rows, gates, weights);
     }
   }
 
-  static void forward_cells(const StepViews<T>& views, Index unit, Range rows, Blocked<T> gates) {
-    for_each_row_group(rows, [&](auto n, Index row) FASTRNN_LAMBDA {
-      forward_cells<n>(views, unit, row, gates.at(unit, row), gates.row_stride);
+  static void forward_cells(const StepViews<T>& views, Index unit, Range rows, Blocked<T> gates,
+                            Blocked<const T> weights) {
+    for_each_row_group(
+        rows, [&](auto n, Index row) FASTRNN_LAMBDA { forward_cells<n>(views, unit, row, gates, weights); });
+  }
+
+  // The lanes of the unit weights, which all rows share.
+  template <int n>
+  static FASTRNN_INLINE auto load_unit_weights(Blocked<const T> weights, Index unit, Index row) {
+    UnitWeights<Cell, side_by_side<T, n>> w;
+    unroll<static_cast<int>(Cell::unit_weights.size())>([&](auto i) FASTRNN_LAMBDA {
+      w[i] = load_rows<n>(weights.at(unit, row) + i * width, weights.row_stride);
     });
+    return w;
   }
 
   template <int n>
-  static FASTRNN_INLINE void forward_cells(const StepViews<T>& views, Index unit, Index row, T* gates,
-                                           Index gates_stride) {
+  static FASTRNN_INLINE void forward_cells(const StepViews<T>& views, Index unit, Index row,
+                                           Blocked<T> blocked_gates, Blocked<const T> weights) {
     using V = side_by_side<T, n>;
+    T* gates = blocked_gates.at(unit, row);
+    const Index gates_stride = blocked_gates.row_stride;
     std::array<V, Cell::blocks> a;
     unroll<Cell::blocks>([&](auto b)
                              FASTRNN_LAMBDA { a[b] = load_rows<n>(gates + b * width, gates_stride); });
@@ -235,7 +263,10 @@ struct Step {
     state.h = load_rows<n>(views.h_prev.at(unit, row), views.h_prev.row_stride);
     if constexpr (Cell::has_cell_state)
       state.c = load_rows<n>(views.c_prev.at(unit, row), views.c_prev.row_stride);
-    Cell::forward(a, state);
+    if constexpr (Cell::unit_weights.empty())
+      Cell::forward(a, state);
+    else
+      Cell::forward(a, state, load_unit_weights<n>(weights, unit, row));
     store_rows<n>(views.h.at(unit, row), views.h.row_stride, state.h);
     if constexpr (std::is_same_v<T, float>) {
       if (views.h_words.data)
@@ -250,7 +281,7 @@ struct Step {
 
   template <int n>
   static FASTRNN_INLINE void backward_cells(const StepViews<T>& views, const GradientViews<T>& d, Index unit,
-                                            Index row) {
+                                            Index row, Blocked<const T> weights) {
     using V = side_by_side<T, n>;
     T* gates = views.gates.at(unit, row);
     const Index gates_stride = views.gates.row_stride;
@@ -265,7 +296,10 @@ struct Step {
       state.c = load_rows<n>(views.c.at(unit, row), views.c.row_stride);
       state.dc = load_rows<n>(d.dc.at(unit, row), d.dc.row_stride);
     }
-    Cell::backward(a, state);
+    if constexpr (Cell::unit_weights.empty())
+      Cell::backward(a, state);
+    else
+      Cell::backward(a, state, load_unit_weights<n>(weights, unit, row));
     unroll<Cell::blocks>([&](auto b)
                              FASTRNN_LAMBDA { store_rows<n>(gates + b * width, gates_stride, a[b]); });
     store_rows<n>(d.dh.at(unit, row), d.dh.row_stride, state.dh);

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from fastrnn import _checks, initializers
+from fastrnn import _checks, initializers, ops
 from fastrnn._checks import FloatArray
 from fastrnn.composition import Bidirectional, Stacked
 from fastrnn.dropout import Dropout
 from fastrnn.plan import LayerPlan, NetworkPlan
 from fastrnn.protocol import Layer, Recurrent, Shapes, Tape, adopt
-from fastrnn.recurrent import RecurrentLayer
+from fastrnn.recurrent import RecurrentLayer, weight_shapes
 from fastrnn.sharing import Holders
 
 Seed = int | np.random.Generator | None
@@ -62,7 +62,7 @@ class RecurrentNetwork(Recurrent):
                 "dropout: acts between layers, so it does nothing with num_layers = 1",
                 stacklevel=3,
             )
-        self._has_cell_state = cell == "lstm"
+        self._has_cell_state = ops.CELLS[cell].has_cell_state
         self._stack = self._build(rng)
         self._recurrent_places = [
             i for i, layer in enumerate(self._stack.layers) if isinstance(layer, Recurrent)
@@ -92,7 +92,7 @@ class RecurrentNetwork(Recurrent):
     def shapes(self) -> Shapes:
         """Names (PyTorch's) and shapes of the parameters, in the order of the vector."""
         names: list[str] = []
-        kinds = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if self.bias else [])]
+        kinds = weight_shapes(self._cell, 1, 1, bias=self.bias)
         for level in range(self.num_layers):
             for suffix in ("", "_reverse")[: self.num_directions]:
                 names += [f"{kind}_l{level}{suffix}" for kind in kinds]

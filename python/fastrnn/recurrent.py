@@ -26,7 +26,7 @@ class RecurrentLayer(Recurrent):
     Parameters
     ----------
     cell : str
-        ``"lstm"``, ``"gru"``, ``"gru_reset_before"``, ``"rnn_tanh"`` or ``"rnn_relu"``.
+        A name in `ops.CELLS`, such as ``"lstm"``, ``"gru"`` or ``"rnn_tanh"``.
     input_size, hidden_size : int
         I and H.
     bias : bool, default True
@@ -78,14 +78,7 @@ class RecurrentLayer(Recurrent):
 
     def shapes(self) -> Shapes:
         """Names and shapes of the parameters, in the order of the vector."""
-        rows = ops.CELLS[self.cell] * self.hidden_size
-        shapes: Shapes = {
-            "weight_ih": (rows, self.input_size),
-            "weight_hh": (rows, self.hidden_size),
-        }
-        if self.bias:
-            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-        return shapes
+        return weight_shapes(self.cell, self.input_size, self.hidden_size, bias=self.bias)
 
     def _bind(self, parameters: FloatArray, gradients: FloatArray, holders: Holders) -> None:
         super()._bind(parameters, gradients, holders)
@@ -307,7 +300,38 @@ def _state_of(h: FloatArray, c: FloatArray | None) -> Any:
     return h if c is None else (h, c)
 
 
+def weight_shapes(cell: str, input_size: int, hidden_size: int, *, bias: bool) -> Shapes:
+    """Return names and shapes of a cell's parameters, in the order of the vector.
+
+    Parameters
+    ----------
+    cell : str
+        A name in `ops.CELLS`.
+    input_size, hidden_size : int
+        I and H.
+    bias : bool
+    """
+    table = ops.CELLS[cell]
+    rows = table.gates * hidden_size
+    shapes: Shapes = {"weight_ih": (rows, input_size)}
+    if table.has_recurrent_matrix:
+        shapes["weight_hh"] = (rows, hidden_size)
+    else:  # one recurrent weight per unit
+        shapes["weight_hh"] = (hidden_size,)
+    if bias:
+        shapes["bias_ih"] = (rows,)
+        if table.has_recurrent_matrix:
+            shapes["bias_hh"] = (rows,)
+    if table.has_recurrent_matrix and table.unit_weights:
+        shapes["weight_peephole"] = (table.unit_weights * hidden_size,)
+    return shapes
+
+
 def _weights(named: Any) -> ops.Weights:
+    matrix: FloatArray | None = named["weight_hh"]
+    unit_weights = named.get("weight_peephole")
+    if matrix is not None and matrix.ndim == 1:  # an independent RNN's
+        matrix, unit_weights = None, matrix
     return ops.Weights(
-        named["weight_ih"], named["weight_hh"], named.get("bias_ih"), named.get("bias_hh")
+        named["weight_ih"], matrix, named.get("bias_ih"), named.get("bias_hh"), unit_weights
     )

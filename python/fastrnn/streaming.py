@@ -147,7 +147,7 @@ class Stream:
         states = []
         for stage, layer in self._recurrent:
             h = np.empty((self.batch_size, layer.hidden_size), self.dtype)
-            c = np.empty_like(h) if layer.cell == "lstm" else None
+            c = np.empty_like(h) if layer._kind.has_cell_state else None
             self._stack.read_state(stage, h, c)
             states.append((h, c))
         return states
@@ -204,7 +204,7 @@ def _flatten(
         h, c = layer._state("state", value, batch)
         zero = np.zeros((batch, layer.hidden_size), layer.dtype)
         if h is None:
-            yield zero, zero if layer.cell == "lstm" else None
+            yield zero, zero if layer._kind.has_cell_state else None
         else:
             yield np.ascontiguousarray(h), None if c is None else np.ascontiguousarray(c)
     elif isinstance(layer, RecurrentNetwork):

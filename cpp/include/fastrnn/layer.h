@@ -20,11 +20,46 @@ enum class Cell {
   lstm,
   gru,               // reset gate after the recurrent product (cuDNN, PyTorch)
   gru_reset_before,  // reset gate before it (Cho et al. 2014)
+  lstm_peephole,     // the gates see the cell state (Gers and Schmidhuber 2000)
+  lstm_coupled,      // f = 1 - i; gates i g o (Greff et al. 2017)
+  lstm_coupled_peephole,
+  independent_rnn_tanh,  // one recurrent weight per unit, no weight_hh (Li et al. 2018)
+  independent_rnn_relu,
 };
 
 // G, the blocks of H rows in a cell's weights.
 constexpr int gates_of(Cell cell) {
-  return cell == Cell::lstm ? 4 : cell == Cell::gru || cell == Cell::gru_reset_before ? 3 : 1;
+  switch (cell) {
+    case Cell::lstm:
+    case Cell::lstm_peephole:
+      return 4;
+    case Cell::gru:
+    case Cell::gru_reset_before:
+    case Cell::lstm_coupled:
+    case Cell::lstm_coupled_peephole:
+      return 3;
+    case Cell::rnn_tanh:
+    case Cell::rnn_relu:
+    case Cell::independent_rnn_tanh:
+    case Cell::independent_rnn_relu:
+      break;
+  }
+  return 1;
+}
+// Whether the state is (h, c).
+constexpr bool has_cell_state(Cell cell) {
+  return cell == Cell::lstm || cell == Cell::lstm_peephole || cell == Cell::lstm_coupled ||
+         cell == Cell::lstm_coupled_peephole;
+}
+// Weights per hidden unit: U in the shapes below.
+constexpr int unit_weights_of(Cell cell) {
+  return cell == Cell::lstm_peephole                                                ? 3
+         : cell == Cell::lstm_coupled_peephole                                      ? 2
+         : cell == Cell::independent_rnn_tanh || cell == Cell::independent_rnn_relu ? 1
+                                                                                    : 0;
+}
+constexpr bool has_recurrent_matrix(Cell cell) {
+  return cell != Cell::independent_rnn_tanh && cell != Cell::independent_rnn_relu;
 }
 
 struct LayerSize {
@@ -57,10 +92,11 @@ struct Matrix {
 // Public weights, each row-major and contiguous. Biases may be null.
 template <class T>
 struct Weights {
-  T* weight_ih;  // (G * H, I)
-  T* weight_hh;  // (G * H, H)
-  T* bias_ih;    // (G * H)
-  T* bias_hh;    // (G * H)
+  T* weight_ih;               // (G * H, I)
+  T* weight_hh;               // (G * H, H); null where the cell has no recurrent matrix
+  T* bias_ih;                 // (G * H)
+  T* bias_hh;                 // (G * H)
+  T* unit_weights = nullptr;  // (U * H): peepholes i f o (coupled: i o), or an independent RNN's u
 };
 
 // What forward and backward share about time.

@@ -19,6 +19,13 @@ struct Section {
   std::array<int, 4> gates;
 };
 
+// A weight per hidden unit: block `block` += weight * operand, element by element.
+enum class Operand { h_prev, c_prev, c };
+struct UnitWeight {
+  int block;
+  Operand operand;
+};
+
 // h and, where the cell has one, c.
 template <class V>
 struct State {
@@ -36,13 +43,19 @@ struct BackwardState {
   V dc;  // in: of c, from the next step; out: of c_prev
 };
 
+// The lanes of a cell's unit weights.
+template <class Cell, class V>
+using UnitWeights = std::array<V, Cell::unit_weights.size()>;
+
 // A cell has:
 //   static constexpr int blocks                  numbers kept per unit and step
 //   static constexpr int gates                   gates of the public weights
 //   static constexpr bool has_cell_state
 //   static constexpr std::array<Section, n> sections
-//   forward(std::array<V, blocks>& a, State<V>& state)              pre-activations -> activations, new state
-//   backward(std::array<V, blocks>& a, BackwardState<V>& state)     activations -> gradients of the
+//   static constexpr std::array<UnitWeight, n> unit_weights
+//   forward(std::array<V, blocks>& a, State<V>& state, w)           pre-activations -> activations, new state
+//   backward(std::array<V, blocks>& a, BackwardState<V>& state, w)  activations -> gradients of the
 //   pre-activations
+// where w, the UnitWeights<Cell, V>, comes only if there are any.
 
 }  // namespace fastrnn

@@ -13,6 +13,7 @@ struct Gru {
   static constexpr int blocks = 4;  // n r z m: the input product adds to n r z, the recurrent one to r z m
   static constexpr int gates = 3;   // public order r z n
   static constexpr bool has_cell_state = false;
+  static constexpr std::array<UnitWeight, 0> unit_weights = {};
   static constexpr std::array<Section, 2> sections = {
       {{Source::input, 0, 3, {2, 0, 1}}, {Source::hidden, 1, 3, {0, 1, 2}}}};
 

@@ -14,6 +14,7 @@ struct GruResetBefore {
   static constexpr int blocks = 3;  // r z n
   static constexpr int gates = 3;
   static constexpr bool has_cell_state = false;
+  static constexpr std::array<UnitWeight, 0> unit_weights = {};
   static constexpr std::array<Section, 3> sections = {
       {{Source::input, 0, 3, {0, 1, 2}}, {Source::hidden, 0, 2, {0, 1}}, {Source::reset_hidden, 2, 1, {2}}}};
 

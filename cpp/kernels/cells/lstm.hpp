@@ -2,6 +2,9 @@
 // 2000):
 //   i = sigmoid(a_i), f = sigmoid(a_f), g = tanh(a_g), o = sigmoid(a_o)
 //   c = f c_prev + i g,  h = o tanh(c)
+// With peepholes (Gers and Schmidhuber 2000) the gates see the cell state:
+//   i = sigmoid(a_i + p_i c_prev), f = sigmoid(a_f + p_f c_prev), o = sigmoid(a_o + p_o c)
+// Coupled gates (Greff et al. 2017, CIFG): f = 1 - i, and no a_f.
 #pragma once
 
 #include "../activations.hpp"
@@ -9,39 +12,101 @@
 
 namespace fastrnn {
 
-struct Lstm {
+// Where the blocks and unit weights of a variant stand.
+template <bool coupled, bool peepholes>
+struct LstmTable;
+
+template <bool peepholes>
+struct LstmTable<false, peepholes> {
   static constexpr int blocks = 4;  // i f g o
-  static constexpr int gates = 4;
-  static constexpr bool has_cell_state = true;
   static constexpr std::array<Section, 2> sections = {
       {{Source::input, 0, 4, {0, 1, 2, 3}}, {Source::hidden, 0, 4, {0, 1, 2, 3}}}};
+  static constexpr auto unit_weights = [] {
+    if constexpr (peepholes)
+      return std::array<UnitWeight, 3>{{{0, Operand::c_prev}, {1, Operand::c_prev}, {3, Operand::c}}};
+    else
+      return std::array<UnitWeight, 0>{};
+  }();
+};
 
-  template <class V>
-  static FASTRNN_INLINE void forward(std::array<V, 4>& a, State<V>& state) {
-    auto& [i, f, g, o] = a;
+template <bool peepholes>
+struct LstmTable<true, peepholes> {
+  static constexpr int blocks = 3;  // i g o
+  static constexpr std::array<Section, 2> sections = {
+      {{Source::input, 0, 3, {0, 1, 2}}, {Source::hidden, 0, 3, {0, 1, 2}}}};
+  static constexpr auto unit_weights = [] {
+    if constexpr (peepholes)
+      return std::array<UnitWeight, 2>{{{0, Operand::c_prev}, {2, Operand::c}}};
+    else
+      return std::array<UnitWeight, 0>{};
+  }();
+};
+
+template <bool coupled, bool peepholes>
+struct LstmVariant : LstmTable<coupled, peepholes> {
+  using Table = LstmTable<coupled, peepholes>;
+  static constexpr int gates = Table::blocks;
+  static constexpr bool has_cell_state = true;
+  static constexpr int g_place = coupled ? 1 : 2, o_place = coupled ? 2 : 3;
+  static constexpr int p_i = 0, p_f = 1, p_o = coupled ? 1 : 2;
+
+  template <class V, class... W>
+  static FASTRNN_INLINE void forward(std::array<V, Table::blocks>& a, State<V>& state, const W&... w) {
+    V &i = a[0], &g = a[g_place], &o = a[o_place];
+    if constexpr (peepholes) i = multiply_add(weight<p_i>(w...), state.c, i);
     i = sigmoid(i);
-    f = sigmoid(f);
     g = hyperbolic_tangent(g);
+    if constexpr (coupled) {
+      state.c = multiply_add(i, g - state.c, state.c);
+    } else {
+      V& f = a[1];
+      if constexpr (peepholes) f = multiply_add(weight<p_f>(w...), state.c, f);
+      f = sigmoid(f);
+      state.c = multiply_add(f, state.c, i * g);
+    }
+    if constexpr (peepholes) o = multiply_add(weight<p_o>(w...), state.c, o);
     o = sigmoid(o);
-    state.c = multiply_add(f, state.c, i * g);
     state.h = o * hyperbolic_tangent(state.c);
   }
 
-  // dc += dh o (1 - tanh^2 c);  da_i = dc g i (1 - i),  da_f = dc c_prev f (1 - f),  da_g = dc i (1 - g^2),
-  // da_o = dh tanh(c) o (1 - o);  dc_prev = dc f.
-  template <class V>
-  static FASTRNN_INLINE void backward(std::array<V, 4>& a, BackwardState<V>& state) {
-    auto& [i, f, g, o] = a;
+  // da_o = dh tanh(c) o (1 - o);  dc += dh o (1 - tanh^2 c) + da_o p_o;  da_i = dc g i (1 - i),
+  // da_f = dc c_prev f (1 - f),  da_g = dc i (1 - g^2);  dc_prev = dc f + da_i p_i + da_f p_f.
+  // Coupled: da_i = dc (g - c_prev) i (1 - i),  dc_prev = dc (1 - i) + da_i p_i.
+  template <class V, class... W>
+  static FASTRNN_INLINE void backward(std::array<V, Table::blocks>& a, BackwardState<V>& state,
+                                      const W&... w) {
+    V &i = a[0], &g = a[g_place], &o = a[o_place];
     const V tanh_c = hyperbolic_tangent(state.c);
-    const V dc = multiply_add(state.dh * o, tanh_derivative(tanh_c), state.dc);
-    state.dc = dc * f;
+    V dc = multiply_add(state.dh * o, tanh_derivative(tanh_c), state.dc);
     o = state.dh * tanh_c * sigmoid_derivative(o);
-    f = dc * state.c_prev * sigmoid_derivative(f);
-    const V di = dc * g * sigmoid_derivative(i);
+    if constexpr (peepholes) dc = multiply_add(o, weight<p_o>(w...), dc);
+    V di;
+    if constexpr (coupled) {
+      di = dc * (g - state.c_prev) * sigmoid_derivative(i);
+      state.dc = dc * (V(scalar_of<V>(1)) - i);
+    } else {
+      V& f = a[1];
+      state.dc = dc * f;
+      f = dc * state.c_prev * sigmoid_derivative(f);
+      if constexpr (peepholes) state.dc = multiply_add(f, weight<p_f>(w...), state.dc);
+      di = dc * g * sigmoid_derivative(i);
+    }
     g = dc * i * tanh_derivative(g);
     i = di;
+    if constexpr (peepholes) state.dc = multiply_add(i, weight<p_i>(w...), state.dc);
     state.dh = V(scalar_of<V>(0));
   }
+
+ private:
+  template <int place, class Weights>
+  static FASTRNN_INLINE auto weight(const Weights& w) {
+    return w[place];
+  }
 };
+
+using Lstm = LstmVariant<false, false>;
+using LstmPeephole = LstmVariant<false, true>;
+using LstmCoupled = LstmVariant<true, false>;
+using LstmCoupledPeephole = LstmVariant<true, true>;
 
 }  // namespace fastrnn

@@ -12,6 +12,7 @@ struct RnnTable {
   static constexpr bool has_cell_state = false;
   static constexpr std::array<Section, 2> sections = {
       {{Source::input, 0, 1, {0}}, {Source::hidden, 0, 1, {0}}}};
+  static constexpr std::array<UnitWeight, 0> unit_weights = {};
 };
 
 struct RnnTanh : RnnTable {

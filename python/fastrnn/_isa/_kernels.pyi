@@ -15,9 +15,10 @@ def pack(
     pass_name: str,
     cell: str,
     weight_ih: _Array,
-    weight_hh: _Array,
+    weight_hh: _Optional,
     bias_ih: _Optional,
     bias_hh: _Optional,
+    unit_weights: _Optional,
     panels: _Array,
 ) -> None: ...
 def same_bytes(first: _Array, second: _Array) -> bool: ...
@@ -81,9 +82,10 @@ def backward(
     dh0: _Array,
     dc0: _Optional,
     dweight_ih: _Array,
-    dweight_hh: _Array,
+    dweight_hh: _Optional,
     dbias_ih: _Optional,
     dbias_hh: _Optional,
+    dunit_weights: _Optional,
     workspace: _Array,
 ) -> None: ...
 def side_by_side(

@@ -307,6 +307,7 @@ def _backward_arguments(
         gradients.weight_hh,
         gradients.bias_ih,
         gradients.bias_hh,
+        gradients.unit_weights,
         buffers.backward.take(_workspace_size("backward", True, *size, kind.weight_itemsize)),
     )
     return arguments, (dh0, dc0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,8 +13,41 @@ from fastrnn._checks import FloatArray
 from fastrnn._isa import kernels
 from fastrnn.ops.buffers import aligned_empty
 
-#: Gates of each cell in the public weights, by name.
-CELLS = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "rnn_tanh": 1, "rnn_relu": 1}
+
+class Cell(NamedTuple):
+    """What the public weights of a cell look like.
+
+    Attributes
+    ----------
+    gates : int
+        G, blocks of H rows in the weights.
+    has_cell_state : bool
+        Whether the state is (h, c).
+    has_recurrent_matrix : bool
+        Whether h is multiplied with a matrix (G*H, H).
+    unit_weights : int
+        U, weights per hidden unit: peepholes, or an independent RNN's recurrent weights.
+    """
+
+    gates: int
+    has_cell_state: bool = False
+    has_recurrent_matrix: bool = True
+    unit_weights: int = 0
+
+
+#: The cells of the kernels, by name.
+CELLS = {
+    "lstm": Cell(4, has_cell_state=True),
+    "lstm_peephole": Cell(4, has_cell_state=True, unit_weights=3),
+    "lstm_coupled": Cell(3, has_cell_state=True),
+    "lstm_coupled_peephole": Cell(3, has_cell_state=True, unit_weights=2),
+    "gru": Cell(3),
+    "gru_reset_before": Cell(3),
+    "rnn_tanh": Cell(1),
+    "rnn_relu": Cell(1),
+    "independent_rnn_tanh": Cell(1, has_recurrent_matrix=False, unit_weights=1),
+    "independent_rnn_relu": Cell(1, has_recurrent_matrix=False, unit_weights=1),
+}
 
 
 @dataclass(frozen=True)
@@ -24,14 +57,17 @@ class Weights:
     Attributes
     ----------
     weight_ih : ndarray, (G*H, I)
-    weight_hh : ndarray, (G*H, H)
+    weight_hh : ndarray, (G*H, H), or None
+        None where the cell has no recurrent matrix.
     bias_ih, bias_hh : ndarray, (G*H,), or None
+    unit_weights : ndarray, (U*H,), or None
     """
 
     weight_ih: FloatArray
-    weight_hh: FloatArray
+    weight_hh: FloatArray | None
     bias_ih: FloatArray | None
     bias_hh: FloatArray | None
+    unit_weights: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +94,7 @@ class LayerKind:
     @cached_property
     def has_cell_state(self) -> bool:
         """Whether the state is (h, c)."""
-        return self.cell == "lstm"
+        return CELLS[self.cell].has_cell_state
 
 
 def packed(
@@ -90,6 +126,7 @@ def packed(
         weights.weight_hh,
         weights.bias_ih,
         weights.bias_hh,
+        weights.unit_weights,
         panels,
     )
     return panels
