@@ -36,7 +36,7 @@ MAY_IMPORT = {
         "_checks", "initializers", "composition", "dropout", "plan", "protocol", "recurrent",
         "sharing",
     },
-    "layers": {"_checks", "network"},
+    "layers": {"_checks", "initializers", "network"},
     "feedforward": {"_checks", "initializers", "ops", "protocol", "sharing"},
     "pooling": {"_checks", "protocol"},
     "standardize": {"_checks", "protocol", "ragged"},
@@ -175,7 +175,10 @@ def test_files_fit_the_head():
 
 
 def public_objects():
-    modules = [fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.testing, fr.reference, ops]
+    modules = [
+        fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.initializers, fr.testing, fr.reference,
+        ops,
+    ]  # fmt: skip
     for module in modules:
         for name, item in vars(module).items():
             if name.startswith("_") or not (inspect.isclass(item) or inspect.isfunction(item)):

@@ -5,7 +5,7 @@ D num_directions, G gates of a cell (LSTM 4, GRU 3, RNN 1), P parameters. Sequen
 unless ``batch_first=False`` makes them (T, N, F).
 """
 
-from fastrnn import data, datasets, losses, optim
+from fastrnn import data, datasets, initializers, losses, optim
 from fastrnn._threads import get_num_threads, set_num_threads
 from fastrnn.composition import Bidirectional, Sequential, Stacked
 from fastrnn.configuration import show_config
@@ -38,6 +38,7 @@ __all__ = [
     "data",
     "datasets",
     "get_num_threads",
+    "initializers",
     "load",
     "losses",
     "optim",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastrnn import _checks
+from fastrnn.initializers import Choice
 from fastrnn.network import RecurrentNetwork, Seed
 
 
@@ -33,10 +34,14 @@ class LSTM(RecurrentNetwork):
     bidirectional : bool, default False
         A second set of weights reads each row from its last valid step to its first; outputs
         (N, T, 2*H) hold both directions side by side.
+    initializer : str, Initializer, mapping or None, default None
+        Initial values other than uniform in +-1/sqrt(H), as for `fastrnn.initializers.initialize`:
+        ``{"weight_hh": "orthogonal", "bias": "forget_bias"}``. Other parameters have the values
+        that they have without it. Not part of `config`, as the values are saved.
     dtype : dtype, default float32
         float32 or float64; ``"bfloat16"`` as `to` makes it.
     seed : int, numpy.random.Generator or None, default None
-        For the initial values, uniform in +-1/sqrt(H), and dropout masks.
+        For the initial values and dropout masks.
     reverse : bool, default False
         Run backwards in time (what `Bidirectional` makes of a layer for its second direction).
 
@@ -70,6 +75,7 @@ class LSTM(RecurrentNetwork):
         batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        initializer: Choice | None = None,
         dtype: Any = "float32",
         seed: Seed = None,
         reverse: bool = False,
@@ -83,6 +89,7 @@ class LSTM(RecurrentNetwork):
             batch_first=batch_first,
             dropout=dropout,
             bidirectional=bidirectional,
+            initializer=initializer,
             dtype=dtype,
             seed=seed,
             reverse=reverse,
@@ -118,10 +125,14 @@ class GRU(RecurrentNetwork):
     bidirectional : bool, default False
         A second set of weights reads each row from its last valid step to its first; outputs
         (N, T, 2*H) hold both directions side by side.
+    initializer : str, Initializer, mapping or None, default None
+        Initial values other than uniform in +-1/sqrt(H), as for `fastrnn.initializers.initialize`:
+        ``{"weight_hh": "orthogonal", "bias": "forget_bias"}``. Other parameters have the values
+        that they have without it. Not part of `config`, as the values are saved.
     dtype : dtype, default float32
         float32 or float64; ``"bfloat16"`` as `to` makes it.
     seed : int, numpy.random.Generator or None, default None
-        For the initial values, uniform in +-1/sqrt(H), and dropout masks.
+        For the initial values and dropout masks.
     reverse : bool, default False
         Run backwards in time (what `Bidirectional` makes of a layer for its second direction).
 
@@ -151,6 +162,7 @@ class GRU(RecurrentNetwork):
         batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        initializer: Choice | None = None,
         dtype: Any = "float32",
         seed: Seed = None,
         reverse: bool = False,
@@ -165,6 +177,7 @@ class GRU(RecurrentNetwork):
             batch_first=batch_first,
             dropout=dropout,
             bidirectional=bidirectional,
+            initializer=initializer,
             dtype=dtype,
             seed=seed,
             reverse=reverse,
@@ -197,10 +210,14 @@ class RNN(RecurrentNetwork):
     bidirectional : bool, default False
         A second set of weights reads each row from its last valid step to its first; outputs
         (N, T, 2*H) hold both directions side by side.
+    initializer : str, Initializer, mapping or None, default None
+        Initial values other than uniform in +-1/sqrt(H), as for `fastrnn.initializers.initialize`:
+        ``{"weight_hh": "identity", "bias": "zeros"}``. Other parameters have the values
+        that they have without it. Not part of `config`, as the values are saved.
     dtype : dtype, default float32
         float32 or float64; ``"bfloat16"`` as `to` makes it.
     seed : int, numpy.random.Generator or None, default None
-        For the initial values, uniform in +-1/sqrt(H), and dropout masks.
+        For the initial values and dropout masks.
     reverse : bool, default False
         Run backwards in time (what `Bidirectional` makes of a layer for its second direction).
 
@@ -230,6 +247,7 @@ class RNN(RecurrentNetwork):
         batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        initializer: Choice | None = None,
         dtype: Any = "float32",
         seed: Seed = None,
         reverse: bool = False,
@@ -244,6 +262,7 @@ class RNN(RecurrentNetwork):
             batch_first=batch_first,
             dropout=dropout,
             bidirectional=bidirectional,
+            initializer=initializer,
             dtype=dtype,
             seed=seed,
             reverse=reverse,

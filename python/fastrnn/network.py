@@ -11,6 +11,7 @@ from fastrnn import _checks, initializers
 from fastrnn._checks import FloatArray
 from fastrnn.composition import Bidirectional, Stacked
 from fastrnn.dropout import Dropout
+from fastrnn.initializers import Target
 from fastrnn.plan import LayerPlan, NetworkPlan
 from fastrnn.protocol import Layer, Recurrent, Shapes, Tape, adopt
 from fastrnn.recurrent import RecurrentLayer
@@ -38,6 +39,7 @@ class RecurrentNetwork(Recurrent):
         batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        initializer: initializers.Choice | None = None,
         dtype: Any = "float32",
         seed: Seed = None,
         reverse: bool = False,
@@ -68,6 +70,9 @@ class RecurrentNetwork(Recurrent):
             i for i, layer in enumerate(self._stack.layers) if isinstance(layer, Recurrent)
         ]
         adopt(self, [self._stack])
+        self._initializer = initializer
+        if initializer is not None:
+            initializers.initialize(self, initializer, seed=rng)
 
     def _build(self, rng: np.random.Generator) -> Stacked:
         layers: list[Layer] = []
@@ -97,6 +102,14 @@ class RecurrentNetwork(Recurrent):
             for suffix in ("", "_reverse")[: self.num_directions]:
                 names += [f"{kind}_l{level}{suffix}" for kind in kinds]
         return dict(zip(names, self._stack.shapes().values(), strict=True))
+
+    def _targets(self) -> list[Target]:
+        """Return the parameters as `initializers.initialize` takes them."""
+        targets: list[Target] = []
+        for name, array in self.parameters.items():
+            kind, suffix = name.split("_l")
+            targets.append(Target(kind, f"_l{suffix}", array, self._cell, self.hidden_size))
+        return targets
 
     def _bind(self, parameters: FloatArray, gradients: FloatArray, holders: Holders) -> None:
         super()._bind(parameters, gradients, holders)
@@ -189,8 +202,12 @@ class RecurrentNetwork(Recurrent):
 
     def reversed_twin(self, seed: Seed) -> RecurrentNetwork:
         """Return a layer like this one that runs the other way in time, with its own weights."""
-        arguments = {k: v for k, v in self.config().items() if k != "type"}
-        return type(self)(**arguments | {"reverse": not self.reverse, "seed": seed})
+        arguments = {k: v for k, v in self.config().items() if k != "type"} | {
+            "reverse": not self.reverse,
+            "initializer": self._initializer,
+            "seed": seed,
+        }
+        return type(self)(**arguments)
 
     def explain_plan(self, batch_size: int, steps: int) -> NetworkPlan:
         """Return how a dense forward pass will be run, layer by layer; print it.

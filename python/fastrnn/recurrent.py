@@ -92,6 +92,13 @@ class RecurrentLayer(Recurrent):
         self._weights = _weights(views(parameters, self.shapes()))
         self._weight_gradients = _weights(self.gradients)
 
+    def _targets(self) -> list[initializers.Target]:
+        """Return the parameters as `initializers.initialize` takes them."""
+        return [
+            initializers.Target(kind, "", array, self.cell, self.hidden_size)
+            for kind, array in self.parameters.items()
+        ]
+
     def __call__(
         self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
     ) -> tuple[FloatArray, Any]:
