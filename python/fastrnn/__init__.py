@@ -13,6 +13,7 @@ from fastrnn.dropout import Dropout
 from fastrnn.feedforward import Embedding, Linear
 from fastrnn.layers import GRU, LSTM, RNN
 from fastrnn.pooling import Last, MeanPool
+from fastrnn.residual import Residual
 from fastrnn.serialization import load, save
 from fastrnn.standardize import Standardize
 from fastrnn.streaming import Stream
@@ -30,6 +31,7 @@ __all__ = [
     "Last",
     "Linear",
     "MeanPool",
+    "Residual",
     "Sequential",
     "Stacked",
     "Standardize",

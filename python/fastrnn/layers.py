@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastrnn import _checks
@@ -17,14 +18,17 @@ class LSTM(RecurrentNetwork):
         i, f, o = sigmoid(W x + b_ih + R h + b_hh),  g = tanh(W x + b_ih + R h + b_hh)
         c = f * c + i * g,  h = o * tanh(c)
 
-    The state is a pair (h, c), each (num_layers * num_directions, N, H).
+    The state is a pair (h, c), each (num_layers * num_directions, N, H), or,
+    where layers differ in size, a tuple of num_layers * num_directions arrays (N, H) each.
 
     Parameters
     ----------
-    input_size, hidden_size : int
-        I and H, at least 1.
-    num_layers : int, default 1
-        Layers on top of each other.
+    input_size : int
+        I, at least 1.
+    hidden_size : int or sequence of int
+        H, at least 1; a sequence has one for each layer, from the input up.
+    num_layers : int or None, default None
+        Layers on top of each other; None: as many as `hidden_size` has, else 1.
     bias : bool, default True
         Two biases, as in PyTorch.
     batch_first : bool, default True
@@ -32,8 +36,18 @@ class LSTM(RecurrentNetwork):
     dropout : float, default 0.0
         Dropout on the outputs of every layer except the last, in training.
     bidirectional : bool, default False
-        A second set of weights reads each row from its last valid step to its first; outputs
-        (N, T, 2*H) hold both directions side by side.
+        A second set of weights reads each row from its last valid step to its first.
+    merge : {"concat", "sum", "mean", "product"}, default "concat"
+        How the outputs of both directions become one in every layer, as for `Bidirectional`.
+    residual : bool, default False
+        From the second layer on, add each layer's input to its output (`Residual`); their sizes
+        have to agree.
+    pad_output : {"zero", "repeat"} or float, default "zero"
+        What y holds behind the ends of rows: zeros, each row's last valid output (then `backward`
+        reads dy there too; rows without a valid step have zeros), or a number.
+    learn_initial_state : bool, default False
+        Parameters h0_l0, c0_l0 (H,), ..., zero at first, stand for the initial state of every row
+        where a call is given none.
     initializer : str, Initializer, mapping or None, default None
         Initial values other than uniform in +-1/sqrt(H), as for `fastrnn.initializers.initialize`:
         ``{"weight_hh": "orthogonal", "bias": "forget_bias"}``. Other parameters have the values
@@ -68,13 +82,17 @@ class LSTM(RecurrentNetwork):
     def __init__(
         self,
         input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
+        hidden_size: int | Sequence[int],
+        num_layers: int | None = None,
         *,
         bias: bool = True,
         batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        merge: str = "concat",
+        residual: bool = False,
+        pad_output: str | float = "zero",
+        learn_initial_state: bool = False,
         initializer: Choice | None = None,
         dtype: Any = "float32",
         seed: Seed = None,
@@ -89,6 +107,10 @@ class LSTM(RecurrentNetwork):
             batch_first=batch_first,
             dropout=dropout,
             bidirectional=bidirectional,
+            merge=merge,
+            residual=residual,
+            pad_output=pad_output,
+            learn_initial_state=learn_initial_state,
             initializer=initializer,
             dtype=dtype,
             seed=seed,
@@ -106,14 +128,17 @@ class GRU(RecurrentNetwork):
         n = tanh(W_n x + b_in + R_n (r * h) + b_hn)      reset_after=False, as first published
         h = (1 - z) * n + z * h
 
-    The state is h, (num_layers * num_directions, N, H).
+    The state is h, (num_layers * num_directions, N, H), or,
+    where layers differ in size, a tuple of num_layers * num_directions arrays (N, H).
 
     Parameters
     ----------
-    input_size, hidden_size : int
-        I and H, at least 1.
-    num_layers : int, default 1
-        Layers on top of each other.
+    input_size : int
+        I, at least 1.
+    hidden_size : int or sequence of int
+        H, at least 1; a sequence has one for each layer, from the input up.
+    num_layers : int or None, default None
+        Layers on top of each other; None: as many as `hidden_size` has, else 1.
     reset_after : bool, default True
         Whether the reset gate acts after the recurrent product.
     bias : bool, default True
@@ -123,8 +148,18 @@ class GRU(RecurrentNetwork):
     dropout : float, default 0.0
         Dropout on the outputs of every layer except the last, in training.
     bidirectional : bool, default False
-        A second set of weights reads each row from its last valid step to its first; outputs
-        (N, T, 2*H) hold both directions side by side.
+        A second set of weights reads each row from its last valid step to its first.
+    merge : {"concat", "sum", "mean", "product"}, default "concat"
+        How the outputs of both directions become one in every layer, as for `Bidirectional`.
+    residual : bool, default False
+        From the second layer on, add each layer's input to its output (`Residual`); their sizes
+        have to agree.
+    pad_output : {"zero", "repeat"} or float, default "zero"
+        What y holds behind the ends of rows: zeros, each row's last valid output (then `backward`
+        reads dy there too; rows without a valid step have zeros), or a number.
+    learn_initial_state : bool, default False
+        Parameters h0_l0 (H,), ..., zero at first, stand for the initial state of every row where
+        a call is given none.
     initializer : str, Initializer, mapping or None, default None
         Initial values other than uniform in +-1/sqrt(H), as for `fastrnn.initializers.initialize`:
         ``{"weight_hh": "orthogonal", "bias": "forget_bias"}``. Other parameters have the values
@@ -154,14 +189,18 @@ class GRU(RecurrentNetwork):
     def __init__(
         self,
         input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
+        hidden_size: int | Sequence[int],
+        num_layers: int | None = None,
         *,
         reset_after: bool = True,
         bias: bool = True,
         batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        merge: str = "concat",
+        residual: bool = False,
+        pad_output: str | float = "zero",
+        learn_initial_state: bool = False,
         initializer: Choice | None = None,
         dtype: Any = "float32",
         seed: Seed = None,
@@ -177,6 +216,10 @@ class GRU(RecurrentNetwork):
             batch_first=batch_first,
             dropout=dropout,
             bidirectional=bidirectional,
+            merge=merge,
+            residual=residual,
+            pad_output=pad_output,
+            learn_initial_state=learn_initial_state,
             initializer=initializer,
             dtype=dtype,
             seed=seed,
@@ -191,14 +234,17 @@ class GRU(RecurrentNetwork):
 class RNN(RecurrentNetwork):
     """Vanilla recurrent network (Elman 1990): h = f(W x + b_ih + R h + b_hh).
 
-    The state is h, (num_layers * num_directions, N, H).
+    The state is h, (num_layers * num_directions, N, H), or,
+    where layers differ in size, a tuple of num_layers * num_directions arrays (N, H).
 
     Parameters
     ----------
-    input_size, hidden_size : int
-        I and H, at least 1.
-    num_layers : int, default 1
-        Layers on top of each other.
+    input_size : int
+        I, at least 1.
+    hidden_size : int or sequence of int
+        H, at least 1; a sequence has one for each layer, from the input up.
+    num_layers : int or None, default None
+        Layers on top of each other; None: as many as `hidden_size` has, else 1.
     nonlinearity : {"tanh", "relu"}, default "tanh"
         f.
     bias : bool, default True
@@ -208,8 +254,18 @@ class RNN(RecurrentNetwork):
     dropout : float, default 0.0
         Dropout on the outputs of every layer except the last, in training.
     bidirectional : bool, default False
-        A second set of weights reads each row from its last valid step to its first; outputs
-        (N, T, 2*H) hold both directions side by side.
+        A second set of weights reads each row from its last valid step to its first.
+    merge : {"concat", "sum", "mean", "product"}, default "concat"
+        How the outputs of both directions become one in every layer, as for `Bidirectional`.
+    residual : bool, default False
+        From the second layer on, add each layer's input to its output (`Residual`); their sizes
+        have to agree.
+    pad_output : {"zero", "repeat"} or float, default "zero"
+        What y holds behind the ends of rows: zeros, each row's last valid output (then `backward`
+        reads dy there too; rows without a valid step have zeros), or a number.
+    learn_initial_state : bool, default False
+        Parameters h0_l0 (H,), ..., zero at first, stand for the initial state of every row where
+        a call is given none.
     initializer : str, Initializer, mapping or None, default None
         Initial values other than uniform in +-1/sqrt(H), as for `fastrnn.initializers.initialize`:
         ``{"weight_hh": "identity", "bias": "zeros"}``. Other parameters have the values
@@ -239,14 +295,18 @@ class RNN(RecurrentNetwork):
     def __init__(
         self,
         input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
+        hidden_size: int | Sequence[int],
+        num_layers: int | None = None,
         *,
         nonlinearity: str = "tanh",
         bias: bool = True,
         batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        merge: str = "concat",
+        residual: bool = False,
+        pad_output: str | float = "zero",
+        learn_initial_state: bool = False,
         initializer: Choice | None = None,
         dtype: Any = "float32",
         seed: Seed = None,
@@ -262,6 +322,10 @@ class RNN(RecurrentNetwork):
             batch_first=batch_first,
             dropout=dropout,
             bidirectional=bidirectional,
+            merge=merge,
+            residual=residual,
+            pad_output=pad_output,
+            learn_initial_state=learn_initial_state,
             initializer=initializer,
             dtype=dtype,
             seed=seed,

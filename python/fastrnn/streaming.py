@@ -66,6 +66,15 @@ class Stream:
         ]
         self._stack = ops.stream_stack([_stage(leaf) for leaf in leaves], self.batch_size)
         self._shape = (self.batch_size, self.output_size)
+        # What models have learned to begin with; the others' states are zero.
+        self._initial = [
+            (stage, h.copy(), None if c is None else c.copy())
+            for (stage, _), (h, c) in zip(
+                self._recurrent, _flatten(model, None, self.batch_size), strict=True
+            )
+            if h.any() or (c is not None and c.any())
+        ]
+        self._begin()
 
     def step(self, x: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Advance by one time step.
@@ -95,8 +104,13 @@ class Stream:
         return out
 
     def reset(self) -> None:
-        """Set all states to zero."""
+        """Set all states to the initial ones: zero, or what the model had learned."""
         self._stack.reset()
+        self._begin()
+
+    def _begin(self) -> None:
+        for stage, h, c in self._initial:
+            self._stack.write_state(stage, h, c)
 
     @property
     def state(self) -> Any:
@@ -199,7 +213,7 @@ def _structure(layer: Layer, states: Iterator[tuple[FloatArray, FloatArray | Non
 def _flatten(
     layer: Layer, value: Any, batch: int
 ) -> Iterator[tuple[FloatArray, FloatArray | None]]:
-    """Yield the recurrent layers' parts of a state in `layer`'s form; None is zero."""
+    """Yield the recurrent layers' parts of a state in `layer`'s form; None is the initial one."""
     if isinstance(layer, RecurrentLayer):
         h, c = layer._state("state", value, batch)
         zero = np.zeros((batch, layer.hidden_size), layer.dtype)
@@ -208,7 +222,7 @@ def _flatten(
         else:
             yield np.ascontiguousarray(h), None if c is None else np.ascontiguousarray(c)
     elif isinstance(layer, RecurrentNetwork):
-        yield from _flatten(layer._stack, layer._states("state", value, batch), batch)
+        yield from _flatten(layer._stack, layer._initial_states(value, batch), batch)
     elif isinstance(layer, (Sequential, Stacked)):
         for child, part in zip(layer.layers, layer._states("state", value), strict=True):
             yield from _flatten(child, part, batch)
