@@ -63,7 +63,7 @@ MAY_IMPORT = {
     "progress": set(),
     "streaming": {
         "_checks", "composition", "dropout", "feedforward", "network", "ops", "protocol",
-        "recurrent",
+        "recurrent", "residual",
     },
     "training": {"_checks", "data", "initializers", "losses", "optim", "progress", "protocol"},
     "testing": {"_checks", "protocol"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from fastrnn.feedforward import Linear
 from fastrnn.network import RecurrentNetwork
 from fastrnn.protocol import Layer
 from fastrnn.recurrent import RecurrentLayer
+from fastrnn.residual import Residual
 
 _MAGIC = b"fastrnn stream 1\n"
 
@@ -28,8 +29,8 @@ class Stream:
     Parameters
     ----------
     model : layer
-        `LSTM`, `GRU`, `RNN`, `Stacked`, `Sequential`, `Linear`, in any nesting; `Dropout` does
-        nothing. All layers have to run forward in time and to know no later step.
+        `LSTM`, `GRU`, `RNN`, `Stacked`, `Sequential`, `Residual`, `Linear`, in any nesting;
+        `Dropout` does nothing. All layers have to run forward in time and to know no later step.
     batch_size : int, default 1
         N: independent streams side by side, each with its state.
 
@@ -55,7 +56,8 @@ class Stream:
     def __init__(self, model: Layer, batch_size: int = 1) -> None:
         self._model = model
         self.batch_size = _checks.positive_integer("batch_size", batch_size)
-        leaves = list(_leaves(model))
+        leaves: list[_Leaf] = []
+        _collect(model, leaves)
         if not leaves:
             raise ValueError("model: expected at least one layer with weights, got none")
         self.dtype = leaves[0].dtype
@@ -172,19 +174,35 @@ class Stream:
         return _MAGIC + f"{little} {self.batch_size} {cells}\n".encode()
 
 
-def _leaves(layer: Layer) -> Iterator[RecurrentLayer | Linear]:
-    """Yield the layers with weights, in order."""
+class _Sum(NamedTuple):
+    """The end of a residual connection around the leaves from `source` on."""
+
+    source: int
+    input_size: int
+    output_size: int
+    dtype: np.dtype[Any]
+
+
+_Leaf = RecurrentLayer | Linear | _Sum
+
+
+def _collect(layer: Layer, leaves: list[_Leaf]) -> None:
+    """Append the layers with weights, and the sums between them, in order."""
     if isinstance(layer, RecurrentNetwork):
-        yield from _leaves(layer._stack)
+        _collect(layer._stack, leaves)
     elif isinstance(layer, (Sequential, Stacked)):
         for child in layer.layers:
-            yield from _leaves(child)
+            _collect(child, leaves)
+    elif isinstance(layer, Residual):
+        source = len(leaves)
+        _collect(layer.layer, leaves)
+        leaves.append(_Sum(source, layer.input_size, layer.output_size, layer.dtype))
     elif isinstance(layer, RecurrentLayer):
         if layer.reverse:
             raise ValueError("model: expected layers that run forward in time, got a reversed one")
-        yield layer
+        leaves.append(layer)
     elif isinstance(layer, Linear):
-        yield layer
+        leaves.append(layer)
     elif not isinstance(layer, Dropout):
         raise TypeError(
             "model: expected recurrent layers that run forward in time, Linear and Dropout, "
@@ -192,9 +210,11 @@ def _leaves(layer: Layer) -> Iterator[RecurrentLayer | Linear]:
         )
 
 
-def _stage(leaf: RecurrentLayer | Linear) -> ops.Stage:
+def _stage(leaf: _Leaf) -> ops.Stage:
     if isinstance(leaf, Linear):
         return ops.linear_stage(leaf._weight, leaf._bias)
+    if isinstance(leaf, _Sum):
+        return ops.add_stage(leaf.output_size, leaf.source, leaf.dtype)
     return ops.recurrent_stage(leaf._kind, leaf._weights)
 
 
@@ -207,7 +227,7 @@ def _structure(layer: Layer, states: Iterator[tuple[FloatArray, FloatArray | Non
         return layer._packed(_structure(layer._stack, states))
     if isinstance(layer, (Sequential, Stacked)):
         return tuple(_structure(child, states) for child in layer.layers)
-    return None
+    return _structure(layer.layer, states) if isinstance(layer, Residual) else None
 
 
 def _flatten(
@@ -226,3 +246,5 @@ def _flatten(
     elif isinstance(layer, (Sequential, Stacked)):
         for child, part in zip(layer.layers, layer._states("state", value), strict=True):
             yield from _flatten(child, part, batch)
+    elif isinstance(layer, Residual):
+        yield from _flatten(layer.layer, value, batch)
