@@ -13,7 +13,7 @@ VECTORS = dict(np.load(Path(__file__).parent / "data" / "reference_vectors.npz")
 VECTOR_CASES = {case["name"]: case for case in map(json.loads, VECTORS["index"].tolist())}
 
 
-def network(cell, input_size, hidden_size, num_layers=1, **options):
+def network(cell, input_size, hidden_size, num_layers=None, **options):
     """Return the public layer of a cell."""
     match cell:
         case "lstm":

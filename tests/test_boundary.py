@@ -310,6 +310,31 @@ def test_linear_is_checked_too():
             kernels.linear_forward(*wrong)
 
 
+def test_a_stream_adds_only_what_an_earlier_stage_has_read():
+    linear = ops.linear_stage(zeros(3, 3), None)
+    wider = ops.linear_stage(zeros(4, 3), None)
+    nothing = np.empty(0, np.float32)
+    for stages, message in (
+        (
+            [linear, ("add", 3, 3, nothing, 1)],
+            "expected a source before the stage that adds, got 1",
+        ),
+        ([linear, ("add", 3, 3, nothing, -1)], "expected a source before .* got -1"),
+        ([("add", 3, 3, nothing, 0)], "expected a source before .* got 0"),
+        ([linear, ("add", 3, 4, nothing, 0)], "expected output_size = input_size to add"),
+        ([wider, ("add", 4, 4, nothing, 0)], "expected a source with input_size 4, got 3"),
+        ([wider, ("add", 3, 3, nothing, 0)], "expected input_size 4 like the output before, got 3"),
+    ):
+        with pytest.raises(ValueError, match=f"stages: {message}"):
+            kernels.StreamFloat32(stages, 1)
+    stack = kernels.StreamFloat32([linear, ("add", 3, 3, nothing, 0)], 1)
+    out = zeros(1, 3)
+    stack.step(np.ones((1, 3), np.float32), out)
+    assert (out == 1).all()
+    with pytest.raises(ValueError, match="stage: expected a recurrent stage, got 1"):
+        stack.read_state(1, out, None)
+
+
 def test_the_gil_is_released_while_kernels_run():
     arguments = forward_arguments()
     steps = 30_000

@@ -21,7 +21,15 @@ def flipped(array, lengths):
     return result
 
 
-@pytest.mark.parametrize("merge", ["concat", "sum"])
+MERGES = {
+    "concat": lambda f, r: np.concatenate([f, r], axis=2),
+    "sum": lambda f, r: f + r,
+    "mean": lambda f, r: (f + r) * np.float32(0.5),
+    "product": lambda f, r: f * r,
+}
+
+
+@pytest.mark.parametrize("merge", MERGES)
 def test_bidirectional_is_two_layers_with_flips_by_hand(merge):
     layer = fr.Bidirectional(fr.LSTM(3, 4, seed=0), merge, seed=1)
     forward = fr.LSTM(3, 4, seed=0)
@@ -33,10 +41,36 @@ def test_bidirectional_is_two_layers_with_flips_by_hand(merge):
     y_f, expected_f = forward(X, lengths=LENGTHS)
     y_r, expected_r = backward(flipped(X, LENGTHS), lengths=LENGTHS)
     y_r = flipped(y_r, LENGTHS)
-    expected = np.concatenate([y_f, y_r], axis=2) if merge == "concat" else y_f + y_r
+    expected = MERGES[merge](y_f, y_r)
     assert_same_bits(y, expected, "y")
+    assert_same_bits(layer.forward(X, lengths=LENGTHS)[0], expected, "y of forward")
+    for run in (layer, layer.forward):
+        out = np.full((5, 9, expected.shape[2] + 3), 7, np.float32)
+        got = run(X, lengths=LENGTHS, out=out[:, 1:-1, 2:-1])[0]
+        assert_same_bits(got, expected, "y in a place given")
+        assert_same_bits(out[:, 1:-1, 2:-1], expected, "the place given")
+        assert (out[:, [0, -1]] == 7).all()
+        assert (out[..., [0, 1, -1]] == 7).all()
     for got, part in zip((*state_f, *state_r), (*expected_f, *expected_r), strict=True):
         assert_same_bits(got, part, "final state")
+
+
+@pytest.mark.parametrize("merge", MERGES)
+def test_padding_of_dy_is_not_read(merge):
+    layer = fr.Bidirectional(fr.GRU(3, 4, seed=0), merge, seed=1)
+    y, _, tape = layer.forward(X, lengths=LENGTHS)
+    dy = np.random.default_rng(1).standard_normal(y.shape).astype(np.float32)
+    dx, dstate = layer.backward(tape, dy)
+    kept = layer.gradient_vector.copy()
+    for odd in (np.nan, np.inf):
+        for n, steps in enumerate(LENGTHS):
+            dy[n, steps:] = odd
+        layer.zero_grad()
+        _, _, tape = layer.forward(X, lengths=LENGTHS)
+        got, got_state = layer.backward(tape, dy)
+        assert_same_bits(got, dx, "dx")
+        assert_same_bits(got_state[1], dstate[1], "dstate")
+        assert_same_bits(layer.gradient_vector, kept, "gradients")
 
 
 def test_options_build_the_same_objects_as_composition():

@@ -6,7 +6,7 @@ import pytest
 import fastrnn as fr
 from cases import network
 from fastrnn import ops
-from fastrnn.testing import TOLERANCES, check_gradients, random_lengths
+from fastrnn.testing import TOLERANCES, check_gradients, like, random_lengths
 
 BATCH, STEPS, INPUTS, HIDDEN = 3, 4, 2, 3
 
@@ -23,6 +23,23 @@ VARIANTS = {
     "two layers, bidirectional": ({"num_layers": 2, "bidirectional": True}, True, True),
     "dropout": ({"num_layers": 2, "dropout": 0.4}, False, False),
     "time first": ({"batch_first": False, "bidirectional": True}, True, True),
+    "sum": ({"num_layers": 2, "bidirectional": True, "merge": "sum"}, True, True),
+    "mean": ({"num_layers": 2, "bidirectional": True, "merge": "mean"}, True, True),
+    "product": ({"num_layers": 2, "bidirectional": True, "merge": "product"}, True, True),
+    "different sizes": ({"hidden_size": [4, 2, 3], "bidirectional": True}, True, True),
+    "residual": ({"num_layers": 3, "residual": True, "dropout": 0.3}, True, True),
+    "residual, bidirectional": (
+        {"num_layers": 2, "residual": True, "bidirectional": True},
+        True,
+        True,
+    ),
+    "repeated padding": ({"pad_output": "repeat", "bidirectional": True}, True, True),
+    "padding with a number": ({"pad_output": -2.0, "batch_first": False}, True, True),
+    "learned initial state": (
+        {"learn_initial_state": True, "bidirectional": True, "hidden_size": [3, 2]},
+        True,
+        False,
+    ),
 }
 
 CELLS = ["lstm", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu"]
@@ -37,16 +54,18 @@ def test_every_cell_has_its_cases():
 def test_recurrent_gradients(cell, variant):
     options, ragged, with_state = VARIANTS[variant]
     rng = np.random.default_rng(3)
-    layer = network(cell, INPUTS, HIDDEN, dtype="float64", seed=2, **options)
+    options = {"hidden_size": HIDDEN} | options
+    layer = network(cell, INPUTS, dtype="float64", seed=2, **options)
+    for name, array in layer.parameters.items():
+        if name[:2] in ("h0", "c0"):
+            array[...] = rng.uniform(0.2, 0.8, array.shape)  # not zero, as at first
     x = rng.standard_normal(
         (STEPS, BATCH, INPUTS) if options.get("batch_first") is False else (BATCH, STEPS, INPUTS)
     )
     lengths = random_lengths(rng, BATCH, STEPS) if ragged else None
-    shape = (layer.num_layers * layer.num_directions, BATCH, HIDDEN)
     state = None
     if with_state:
-        h, c = 0.5 * rng.standard_normal((2, *shape))
-        state = (h, c) if cell == "lstm" else h
+        state = like(layer(x)[1], lambda array: 0.5 * rng.standard_normal(array.shape))
     check = check_gradients(layer, x, state, lengths=lengths, seed=1)
     assert 0 < check.error < TOLERANCES["gradient"][0], check
 
@@ -64,6 +83,20 @@ OTHER_LAYERS = {
     ),
     "Bidirectional, sum": lambda: fr.Bidirectional(
         fr.GRU(INPUTS, 3, dtype="float64", seed=0), "sum", seed=1
+    ),
+    "Bidirectional, product": lambda: fr.Bidirectional(
+        fr.GRU(INPUTS, 3, dtype="float64", seed=0), "product", seed=1
+    ),
+    "Residual": lambda: fr.Residual(
+        fr.Sequential(
+            [
+                fr.LSTM(INPUTS, 4, dtype="float64", seed=0),
+                fr.Linear(4, INPUTS, dtype="float64", seed=1),
+            ]
+        )
+    ),
+    "Residual, both directions": lambda: fr.Bidirectional(
+        fr.Residual(fr.GRU(INPUTS, INPUTS, dtype="float64", seed=0)), "mean", seed=1
     ),
     "Bidirectional of a stack": lambda: fr.Bidirectional(
         fr.LSTM(INPUTS, 3, 2, dtype="float64", seed=0), seed=1

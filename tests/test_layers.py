@@ -240,6 +240,16 @@ def test_the_same_seed_gives_the_same_parameters():
     assert len(np.unique(first.parameter_vector)) == first.parameter_vector.size
 
 
+def test_lengths_are_the_callers_to_write_over_after_forward():
+    layer, lengths = fr.LSTM(3, 4, seed=0), np.array([2, 5, 0, 3])
+    x = np.random.default_rng(0).standard_normal((4, 5, 3)).astype(np.float32)
+    y, _, tape = layer.forward(x, lengths=lengths.copy())
+    expected, _ = layer.backward(tape, y)
+    y, _, tape = layer.forward(x, lengths=lengths)
+    lengths[:] = 1
+    assert_same_bits(layer.backward(tape, y)[0], expected, "dx")
+
+
 def test_two_tapes_at_once_and_accumulated_gradients():
     layer = fr.LSTM(3, 5, seed=0)
     rng = np.random.default_rng(0)

@@ -15,6 +15,19 @@ MODELS = {
     "GRU": lambda: fr.GRU(3, 4, bias=False, dtype="float64", seed=0),
     "GRU, reset before": lambda: fr.GRU(3, 4, reset_after=False, batch_first=False, seed=0),
     "RNN": lambda: fr.RNN(3, 4, nonlinearity="relu", seed=0),
+    "all options": lambda: fr.LSTM(
+        3,
+        [4, 4],
+        bidirectional=True,
+        merge="mean",
+        residual=True,
+        pad_output="repeat",
+        learn_initial_state=True,
+        initializer={"h0": "normal", "weight_hh": "orthogonal"},
+        seed=0,
+    ),
+    "different sizes": lambda: fr.GRU(3, [4, 2], pad_output=-1.5, learn_initial_state=True, seed=0),
+    "residual": lambda: fr.Residual(fr.Sequential([fr.GRU(3, 4, seed=0), fr.Linear(4, 3, seed=1)])),
     "one layer": lambda: RecurrentLayer("lstm", 3, 4, reverse=True, seed=0),
     "stack": lambda: fr.Stacked([fr.GRU(3, 4, seed=0), fr.Dropout(0.1), fr.LSTM(4, 2, seed=1)]),
     "bidirectional": lambda: fr.Bidirectional(fr.RNN(3, 4, seed=0), "sum", seed=1),
@@ -45,6 +58,9 @@ def test_a_loaded_model_is_the_saved_one(name, tmp_path):
     if name == "tokens":
         x = np.random.default_rng(0).integers(0, 5, (4, 5))
     assert_same_bits(fr.load(path)(x)[0], model(x)[0], "outputs")
+    if name != "tokens":
+        ragged = [4, 2, 0, 3] if model.batch_first else [4, 2, 0, 3, 1]
+        assert_same_bits(loaded(x, lengths=ragged)[0], model(x, lengths=ragged)[0], "ragged")
     again = tmp_path / "again.safetensors"
     fr.save(loaded, again, metadata=metadata)
     assert again.read_bytes() == path.read_bytes()
@@ -90,6 +106,10 @@ def test_an_existing_file_is_replaced_whole(tmp_path):
         {"type": "Sequential"},
         {"type": "Sequential", "layers": [{"type": "Nothing"}]},
         {"type": "Bidirectional", "layer": {"type": "Last"}},
+        {"type": "Residual"},
+        {"type": "Residual", "layer": {"type": "Last"}},
+        {"type": "GRU", "input_size": 3, "hidden_size": [4, 0]},
+        {"type": "GRU", "input_size": 3, "hidden_size": 4, "pad_output": "last"},
     ],
     ids=str,
 )

@@ -33,6 +33,27 @@ def models(cell, dtype):
     ]
 
 
+def residual_models(cell, dtype):
+    def single(inputs, hidden, seed):
+        return network(cell, inputs, hidden, dtype=dtype, seed=seed)
+
+    inner = fr.Stacked([single(19, 4, 2), fr.Residual(single(4, 4, 3)), single(4, 19, 4)])
+    around_others = fr.Residual(
+        fr.Sequential([single(5, 19, 1), fr.Residual(inner), fr.Linear(19, 5, dtype=dtype, seed=5)])
+    )
+    return [
+        network(cell, 5, 17, 3, residual=True, dropout=0.5, dtype=dtype, seed=0),
+        fr.Residual(single(5, 5, 0)),
+        fr.Sequential(
+            [
+                fr.Residual(fr.Linear(5, 5, dtype=dtype, seed=0)),
+                around_others,
+                fr.Linear(5, 3, dtype=dtype, seed=6),
+            ]
+        ),
+    ]
+
+
 def assert_same_state(actual, expected):
     for got, wanted in zip(leaves(actual), leaves(expected), strict=True):
         assert_same_bits(got, wanted, "state")
@@ -43,7 +64,7 @@ def assert_same_state(actual, expected):
 @pytest.mark.parametrize("batch", [1, 2, 7])
 def test_steps_are_the_sequence(batch, cell, dtype):
     x = np.random.default_rng(0).standard_normal((batch, 9, 5)).astype(dtype)
-    for model in models(cell, dtype):
+    for model in models(cell, dtype) + residual_models(cell, dtype):
         y, final = model(x)
         stream = fr.Stream(model, batch)
         out = np.empty((batch, stream.output_size), dtype)

@@ -99,8 +99,9 @@ void pack(const std::string& pass_name, const std::string& cell, const py::array
     const Size rows = gates_of(kind) * H;
     Views<T> views;
     const Weights<const T> weights{
-        views.read_flat("weight_ih", weight_ih, {rows, I}), views.read_flat("weight_hh", weight_hh, {rows, H}),
-        views.read_flat("bias_ih", bias_ih, {rows}), views.read_flat("bias_hh", bias_hh, {rows}),
+        views.read_flat("weight_ih", weight_ih, {rows, I}),
+        views.read_flat("weight_hh", weight_hh, {rows, H}), views.read_flat("bias_ih", bias_ih, {rows}),
+        views.read_flat("bias_hh", bias_hh, {rows}),
         views.read_flat("unit_weights", unit_weights, {unit_weights_of(kind) * H})};
     const Pass pass = pass_of(pass_name);
     if (size.bfloat16 && pass == Pass::backward)
@@ -227,9 +228,9 @@ void run_backward(const std::string& cell, const py::array& panels, const py::ar
                   const py::array& workspace) {
   with_scalar("panels", panels, [&](auto zero) {
     Views<decltype(zero)> views;
-    const auto arguments =
-        backward_arguments(views, cell, panels, tape, dy, dh_n, dc_n, batch, steps, lengths, reverse, threads,
-                           dx, add_to_dx, dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dunit_weights, workspace);
+    const auto arguments = backward_arguments(views, cell, panels, tape, dy, dh_n, dc_n, batch, steps,
+                                              lengths, reverse, threads, dx, add_to_dx, dh0, dc0, dweight_ih,
+                                              dweight_hh, dbias_ih, dbias_hh, dunit_weights, workspace);
     const py::gil_scoped_release release;
     backward(arguments);
   });

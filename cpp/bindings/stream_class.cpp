@@ -17,19 +17,24 @@ using Size = py::ssize_t;
 template <class T>
 class StreamStack {
  public:
-  // stages: (a cell's name or "linear", input_size, output_size, panels)
-  using StageTuple = std::tuple<std::string, Size, Size, py::array>;
+  // stages: (a cell's name, "linear" or "add", input_size, output_size, panels, source of an add stage)
+  using StageTuple = std::tuple<std::string, Size, Size, py::array, Size>;
 
   StreamStack(const std::vector<StageTuple>& stages, Size batch) {
     if (stages.empty()) throw py::value_error("stages: expected at least one, got none");
     if (batch < 1) throw py::value_error("batch: expected at least 1, got " + std::to_string(batch));
     double numbers = 0;
-    for (const auto& [name, input_size, output_size, panels] : stages) {
+    for (const auto& [name, input_size, output_size, panels, source] : stages) {
       if (input_size < 1 || output_size < 1)
         throw py::value_error("stages: expected input_size and output_size of at least 1");
       if (!stages_.empty() && stages_.back().output_size != input_size)
         throw py::value_error("stages: expected input_size " + std::to_string(stages_.back().output_size) +
                               " like the output before, got " + std::to_string(input_size));
+      if (name == "add") {
+        check_source(source, input_size, output_size);
+        stages_.push_back({StageKind::add, Cell::lstm, input_size, output_size, nullptr, false, source});
+        continue;
+      }
       const bool linear = name == "linear";
       const Cell cell = linear ? Cell::lstm : cell_of(name);
       const bool bfloat16 = !linear && is_bfloat16(panels);
@@ -104,6 +109,16 @@ class StreamStack {
     if (!plain) require<T>(name, array, {stack_.batch, features});
     if (written) require_writable(name, array);
     return {static_cast<U*>(const_cast<void*>(array.data())), array.strides(0) / Size(sizeof(T))};
+  }
+
+  void check_source(Size source, Size input_size, Size output_size) const {
+    if (input_size != output_size) throw py::value_error("stages: expected output_size = input_size to add");
+    if (source < 0 || source >= static_cast<Size>(stages_.size()))
+      throw py::value_error("stages: expected a source before the stage that adds, got " +
+                            std::to_string(source));
+    if (stages_[source].input_size != input_size)
+      throw py::value_error("stages: expected a source with input_size " + std::to_string(input_size) +
+                            ", got " + std::to_string(stages_[source].input_size));
   }
 
   template <class U>

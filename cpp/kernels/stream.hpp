@@ -12,7 +12,7 @@ struct Stream {
   // Where a stage keeps its numbers. h has two places that alternate, since all units read all of it; c has
   // one.
   struct Place {
-    T* h;  // (2, N, H), or (N, O) for the outputs of a linear stage
+    T* h;  // (2, N, H), or (N, O) for the outputs of a linear or add stage
     T* c;
     T* gates;
     T* reset_hidden;
@@ -33,7 +33,7 @@ struct Stream {
   static Place place(Arena& arena, const Stage<T>& stage, Index rows) {
     const Index state = rows * lane_blocks<T>(stage.output_size) * lane_width<T>;
     Place p{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, rows, state};
-    if (stage.kind == StageKind::linear) {
+    if (stage.kind != StageKind::recurrent) {
       p.h = arena.take<T>(state);
       return p;
     }
@@ -77,6 +77,13 @@ struct Stream {
         values = result;
         continue;
       }
+      if (stage.kind == StageKind::add) {
+        const Blocked<T> read = input_of(stack, step, stage.source);
+        for (Index k = 0; k < p.state; k += lane_width<T>)
+          store(p.h + k, load(values.data + k) + load(read.data + k));
+        values = plain_view(p.h, rows.end);
+        continue;
+      }
       with_cell(stage.cell, [&](auto cell) {
         using C = typename decltype(cell)::type;
         const LayerDimensions size{stage.input_size, stage.output_size, weight_format<C>(stage.bfloat16)};
@@ -93,6 +100,17 @@ struct Stream {
       values = p.h_at(step + 1);
     }
     scatter<T>(constant(values), rows, stack.stages[stack.count - 1].output_size, {y.data, y.batch_stride});
+  }
+
+  // What a stage reads in this step, while the step runs: the outputs of the stage before.
+  static Blocked<T> input_of(const Stack<T>& stack, Index step, Index stage) {
+    if (stage == 0) {
+      Arena arena(stack.workspace);
+      return plain_view(input_place(arena, stack), stack.batch);
+    }
+    const Place p = find(stack, stage - 1);
+    const bool recurrent = stack.stages[stage - 1].kind == StageKind::recurrent;
+    return recurrent ? p.h_at(step + 1) : plain_view(p.h, p.rows);
   }
 
   static Place find(const Stack<T>& stack, Index stage) {

@@ -5,7 +5,7 @@ D num_directions, G gates of a cell (LSTM 4, GRU 3, RNN 1), P parameters. Sequen
 unless ``batch_first=False`` makes them (T, N, F).
 """
 
-from fastrnn import data, datasets, losses, optim
+from fastrnn import data, datasets, initializers, losses, optim
 from fastrnn._threads import get_num_threads, set_num_threads
 from fastrnn.composition import Bidirectional, Sequential, Stacked
 from fastrnn.configuration import show_config
@@ -13,6 +13,7 @@ from fastrnn.dropout import Dropout
 from fastrnn.feedforward import Embedding, Linear
 from fastrnn.layers import GRU, LSTM, RNN
 from fastrnn.pooling import Last, MeanPool
+from fastrnn.residual import Residual
 from fastrnn.serialization import load, save
 from fastrnn.standardize import Standardize
 from fastrnn.streaming import Stream
@@ -30,6 +31,7 @@ __all__ = [
     "Last",
     "Linear",
     "MeanPool",
+    "Residual",
     "Sequential",
     "Stacked",
     "Standardize",
@@ -38,6 +40,7 @@ __all__ = [
     "data",
     "datasets",
     "get_num_threads",
+    "initializers",
     "load",
     "losses",
     "optim",

@@ -30,6 +30,21 @@ def positive_integer(name: str, value: SupportsIndex) -> int:
     return number
 
 
+def layer_sizes(hidden_size: Any, num_layers: SupportsIndex | None) -> tuple[int, ...]:
+    """Return the hidden size of each layer; one size is for all `num_layers`, None: one."""
+    if not isinstance(hidden_size, (list, tuple)):
+        count = 1 if num_layers is None else positive_integer("num_layers", num_layers)
+        return (positive_integer("hidden_size", hidden_size),) * count
+    if not hidden_size:
+        raise ValueError("hidden_size: expected at least one size, got none")
+    sizes = tuple(positive_integer(f"hidden_size[{i}]", h) for i, h in enumerate(hidden_size))
+    if num_layers is not None and positive_integer("num_layers", num_layers) != len(sizes):
+        raise ValueError(
+            f"num_layers: expected {len(sizes)} like the sizes in hidden_size, got {num_layers}"
+        )
+    return sizes
+
+
 def probability(name: str, value: float) -> float:
     """Return `value` as a float in [0, 1)."""
     try:
@@ -128,7 +143,7 @@ def any_float(name: str, value: Any) -> FloatArray:
 
 
 def lengths(value: Any, batch: int, steps: int) -> NDArray[np.int64] | None:
-    """Return `value` as contiguous int64 (N,), each in 0..T; None stays None."""
+    """Return `value` as contiguous int64 (N,), each in 0..T, copied; None stays None."""
     if value is None:
         return None
     array = np.asarray(value)
@@ -139,7 +154,8 @@ def lengths(value: Any, batch: int, steps: int) -> NDArray[np.int64] | None:
     if batch and not (array.min() >= 0 and array.max() <= steps):
         n = int(np.flatnonzero((array < 0) | (array > steps))[0])
         raise ValueError(f"lengths[{n}]: expected 0..T = 0..{steps}, got {array[n]}")
-    return np.ascontiguousarray(array, dtype=np.int64)
+    # A copy: a tape is read after the caller may have written other lengths into the array.
+    return np.array(array, dtype=np.int64, order="C")
 
 
 def valid_steps(outer: tuple[int, ...], value: Any, batch_first: bool) -> NDArray[np.bool_] | None:

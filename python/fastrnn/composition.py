@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from fastrnn import _checks, initializers
+from fastrnn import _checks, initializers, sequences
 from fastrnn._checks import FloatArray
 from fastrnn.dropout import Dropout
+from fastrnn.merging import MERGES, merge_into, merged_size, split_gradient
 from fastrnn.protocol import Layer, Recurrent, Shapes, Tape, adopt, bind_children
 from fastrnn.sharing import Holders
 
@@ -20,6 +21,7 @@ class _Composite(Layer):
 
     def __init__(self, children: dict[str, Layer]) -> None:
         self._children = children
+        self.batch_first = all(child.batch_first for child in children.values())
         with_parameters = [c for c in children.values() if c._parameter_vector.size]
         for name, child in children.items():
             if child._parameter_vector.size and child.dtype != with_parameters[0].dtype:
@@ -164,10 +166,14 @@ class Sequential(_Chain):
 
     def __call__(self, x: Any, state: Any = None, *, lengths: Any = None) -> tuple[Any, Any]:
         """Run for inference: x (N, T, features) or what the first layer takes; (y, state)."""
+        if type(x) is not np.ndarray and sequences.is_list(x):
+            return sequences.call(self, x, state, lengths)
         return self._infer(x, state, lengths, None)
 
     def forward(self, x: Any, state: Any = None, *, lengths: Any = None) -> tuple[Any, Any, Tape]:
         """Run for training: (y, state, tape)."""
+        if type(x) is not np.ndarray and sequences.is_list(x):
+            return sequences.forward(self, x, state, lengths)
         return self._record(x, state, lengths, None)
 
     def config(self) -> dict[str, Any]:
@@ -233,12 +239,16 @@ class Stacked(_Chain, _RecurrentComposite):
         self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
     ) -> tuple[Any, Any]:
         """Run for inference: x (N, T, input_size) -> y (N, T, output_size), state."""
+        if type(x) is not np.ndarray and sequences.is_list(x):
+            return sequences.call(self, x, state, lengths, out)
         return self._infer(x, state, lengths, out)
 
     def forward(
         self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
     ) -> tuple[Any, Any, Tape]:
         """Run for training: y (N, T, output_size), state, tape."""
+        if type(x) is not np.ndarray and sequences.is_list(x):
+            return sequences.forward(self, x, state, lengths, out)
         return self._record(x, state, lengths, out)
 
     def _reversed(self, rng: np.random.Generator) -> Recurrent:
@@ -267,8 +277,9 @@ class Bidirectional(_Composite, _RecurrentComposite):
     Parameters
     ----------
     layer : recurrent layer
-    merge : {"concat", "sum"}, default "concat"
-        Outputs side by side, (N, T, 2 * H), or added, (N, T, H).
+    merge : {"concat", "sum", "mean", "product"}, default "concat"
+        Outputs side by side, (N, T, 2 * H), or added, averaged or multiplied number by number,
+        (N, T, H).
     reverse_layer : recurrent layer or None
         The layer that reads backwards; None makes a twin of `layer` with weights of its own.
     seed : int, numpy.random.Generator or None, default None
@@ -301,7 +312,7 @@ class Bidirectional(_Composite, _RecurrentComposite):
     ) -> None:
         if not isinstance(layer, Recurrent):
             raise TypeError(f"layer: expected a recurrent layer, got {type(layer).__name__}")
-        self.merge = _checks.choice("merge", merge, ("concat", "sum"))
+        self.merge = _checks.choice("merge", merge, MERGES)
         twin = layer.reversed_twin(seed) if reverse_layer is None else reverse_layer
         if not isinstance(twin, Recurrent):
             raise TypeError(f"reverse_layer: expected a recurrent layer, got {type(twin).__name__}")
@@ -314,29 +325,37 @@ class Bidirectional(_Composite, _RecurrentComposite):
         self.layer, self.reverse_layer = layer, twin
         super().__init__({"forward": layer, "reverse": twin})
         self.input_size = layer.input_size
-        self.output_size = layer.output_size * (2 if merge == "concat" else 1)
+        self.output_size = merged_size(merge, layer.output_size)
 
     def __call__(
         self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
     ) -> tuple[Any, Any]:
         """Run for inference: x (N, T, input_size) -> y (N, T, output_size), state."""
+        if type(x) is not np.ndarray and sequences.is_list(x):
+            return sequences.call(self, x, state, lengths, out)
         states = self._states("state", state)
         y, outs = self._outputs(x, out)
         (y_f, final_f), (y_r, final_r) = self.layer._run_beside(
             self.reverse_layer, x, states, lengths, outs, record=False
         )
-        return self._merged(y, y_f, y_r, out), (final_f, final_r)
+        return self._merged(y, y_f, y_r), (final_f, final_r)
 
     def forward(
         self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
     ) -> tuple[Any, Any, Tape]:
         """Run for training: y (N, T, output_size), state, tape."""
+        if type(x) is not np.ndarray and sequences.is_list(x):
+            return sequences.forward(self, x, state, lengths, out)
         states = self._states("state", state)
         y, outs = self._outputs(x, out)
         (y_f, final_f, tape_f), (y_r, final_r, tape_r) = self.layer._run_beside(
             self.reverse_layer, x, states, lengths, outs, record=True
         )
-        return self._merged(y, y_f, y_r, out), (final_f, final_r), Tape(self, (tape_f, tape_r))
+        factors = None
+        if self.merge == "product":  # whose gradients need both outputs as they are
+            factors, y = (y_f, y_r), np.empty_like(y_f) if y is None else y
+        y = self._merged(y, y_f, y_r)
+        return y, (final_f, final_r), Tape(self, ((tape_f, tape_r), factors))
 
     def _states(self, name: str, state: Any) -> tuple[Any, Any]:
         if state is None:
@@ -349,34 +368,26 @@ class Bidirectional(_Composite, _RecurrentComposite):
     def _outputs(
         self, x: Any, out: FloatArray | None
     ) -> tuple[FloatArray | None, tuple[FloatArray | None, FloatArray | None]]:
-        if self.merge == "sum":
-            return out, (out, None)
+        if self.merge != "concat":
+            return out, (None if self.merge == "product" else out, None)
         x = _checks.sequence("x", x, self.input_size, self.dtype)
         y = np.empty((*x.shape[:2], self.output_size), self.dtype) if out is None else out
         half = self.layer.output_size
         return y, (y[..., :half], y[..., half:])
 
-    def _merged(
-        self, y: FloatArray | None, y_f: FloatArray, y_r: FloatArray, out: FloatArray | None
-    ) -> FloatArray:
+    def _merged(self, y: FloatArray | None, y_f: FloatArray, y_r: FloatArray) -> FloatArray:
         if y is not None and self.merge == "concat":
             return y
-        return np.add(y_f, y_r, out=y_f)
-
-    def _split(self, dy: Any) -> tuple[Any, Any]:
-        if dy is None or self.merge == "sum":
-            return dy, dy
-        dy = np.asarray(dy)
-        half = self.layer.output_size
-        return dy[..., :half], dy[..., half:]
+        return merge_into(self.merge, y_f, y_r, y_f if y is None else y)
 
     def _check_backward(self, tape: Tape, dy: Any, dstate: Any) -> None:
-        tapes = tape.content(self)
+        tapes, _ = tape.content(self)
         if dy is not None:
             _checks.features_last("dy", dy, self.output_size, self.dtype)
         layers = (self.layer, self.reverse_layer)
+        parts = split_gradient("concat", dy, None) if self.merge == "concat" else (dy, dy)
         for layer, kept, dy_of, dstate_of in zip(
-            layers, tapes, self._split(dy), self._states("dstate", dstate), strict=True
+            layers, tapes, parts, self._states("dstate", dstate), strict=True
         ):
             layer._check_backward(kept, dy_of, dstate_of)
 
@@ -389,10 +400,11 @@ class Bidirectional(_Composite, _RecurrentComposite):
         input_gradient: bool,
         add_to: FloatArray | None = None,
     ) -> tuple[Any, Any]:
+        tapes, factors = tape.use(self)
         return self.layer._backward_beside(
             self.reverse_layer,
-            tape.use(self),
-            self._split(dy),
+            tapes,
+            split_gradient(self.merge, dy, factors),
             self._states("dstate", dstate),
             input_gradient=input_gradient,
             add_to=add_to,

@@ -41,6 +41,13 @@ class Tape:
         self._content = None
         return content
 
+    def backward(
+        self, layer: Layer, dy: Any, dstate: Any, *, input_gradient: bool
+    ) -> tuple[Any, Any]:
+        """Do what `Layer.backward` says, with this kind of tape: check, then run."""
+        layer._check_backward(self, dy, dstate)
+        return layer._backward(self, dy, dstate, input_gradient=input_gradient)
+
 
 class Layer(ABC):
     """What every layer and every composition of layers provides.
@@ -107,6 +114,8 @@ class Layer(ABC):
 
     #: Whether the output still has the time axis of the input.
     keeps_time = True
+    #: Whether sequences are (N, T, features) rather than (T, N, features); True where either does.
+    batch_first = True
 
     @abstractmethod
     def __call__(self, x: Any, state: Any = None, *, lengths: Any = None) -> tuple[Any, Any]:
@@ -125,7 +134,7 @@ class Layer(ABC):
         ----------
         tape : Tape
             Of this layer's `forward`; used up.
-        dy : ndarray, shape of y, or None
+        dy : ndarray, shape of y, or None; a list of them where x was one
             Gradient of y; None is zero. Not read at invalid steps.
         dstate : as the state `forward` returns, or None
             Gradient of the final state; None is zero.
@@ -134,7 +143,7 @@ class Layer(ABC):
 
         Returns
         -------
-        dx : ndarray, shape of x, or None
+        dx : ndarray, shape of x, or None; a list of them where x was one
             Zero at invalid steps.
         dstate : as the state
             Gradient of the initial state.
@@ -146,8 +155,7 @@ class Layer(ABC):
         RuntimeError
             If the tape was used before, or the parameters have changed since `forward`.
         """
-        self._check_backward(tape, dy, dstate)
-        return self._backward(tape, dy, dstate, input_gradient=input_gradient)
+        return tape.backward(self, dy, dstate, input_gradient=input_gradient)
 
     @abstractmethod
     def _check_backward(self, tape: Tape, dy: Any, dstate: Any) -> None:
@@ -308,16 +316,19 @@ def own_vectors(layer: Layer) -> None:
     layer._bind(np.zeros(count, layer.dtype), np.zeros(count, layer.dtype), Holders())
 
 
-def adopt(parent: Layer, children: list[Layer]) -> None:
-    """Move the children's parameters, values kept, into new vectors of `parent`."""
+def adopt(parent: Layer, children: list[Layer], own: int = 0) -> None:
+    """Move the children's parameters, values kept, into new vectors of `parent`.
+
+    Behind them is room for as many parameters of the parent's own, zero.
+    """
     for i, child in enumerate(children):
         if child._owned or any(child is other for other in children[:i]):
             raise ValueError(
                 f"layers[{i}]: expected a {type(child).__name__} of its own, "
                 "got one that is already part of a model"
             )
-    count = sum(child._parameter_vector.size for child in children)
-    parameters, gradients = np.empty(count, parent.dtype), np.zeros(count, parent.dtype)
+    count = sum(child._parameter_vector.size for child in children) + own
+    parameters, gradients = np.zeros(count, parent.dtype), np.zeros(count, parent.dtype)
     start = 0
     for child in children:
         end = start + child._parameter_vector.size

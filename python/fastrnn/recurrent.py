@@ -85,6 +85,18 @@ class RecurrentLayer(Recurrent):
         self._weights = _weights(views(parameters, self.shapes()))
         self._weight_gradients = _weights(self.gradients)
 
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """Features of each part of the state: (H,), or (H, H) for the LSTM's (h, c)."""
+        return (self.hidden_size,) * (2 if self._kind.has_cell_state else 1)
+
+    def _targets(self) -> list[initializers.Target]:
+        """Return the parameters as `initializers.initialize` takes them."""
+        return [
+            initializers.Target(kind, "", array, self.cell, self.hidden_size)
+            for kind, array in self.parameters.items()
+        ]
+
     def __call__(
         self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
     ) -> tuple[FloatArray, Any]:

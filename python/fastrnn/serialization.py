@@ -17,6 +17,7 @@ from fastrnn.layers import GRU, LSTM, RNN
 from fastrnn.pooling import Last, MeanPool
 from fastrnn.protocol import Layer
 from fastrnn.recurrent import RecurrentLayer
+from fastrnn.residual import Residual
 from fastrnn.standardize import Standardize
 
 _FORMAT = "1"
@@ -60,6 +61,8 @@ def from_config(config: Any) -> Layer:
         if kind in ("Sequential", "Stacked"):
             layers = [from_config(layer) for layer in arguments.pop("layers")]
             return (Sequential if kind == "Sequential" else Stacked)(layers, **arguments)
+        if kind == "Residual":
+            return Residual(from_config(arguments.pop("layer")), **arguments)
         if kind == "Bidirectional":
             layer, twin = (from_config(arguments.pop(k)) for k in ("layer", "reverse_layer"))
             return Bidirectional(layer, reverse_layer=twin, **arguments)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from fastrnn.feedforward import Linear
 from fastrnn.network import RecurrentNetwork
 from fastrnn.protocol import Layer
 from fastrnn.recurrent import RecurrentLayer
+from fastrnn.residual import Residual
 
 _MAGIC = b"fastrnn stream 1\n"
 
@@ -28,8 +29,8 @@ class Stream:
     Parameters
     ----------
     model : layer
-        `LSTM`, `GRU`, `RNN`, `Stacked`, `Sequential`, `Linear`, in any nesting; `Dropout` does
-        nothing. All layers have to run forward in time and to know no later step.
+        `LSTM`, `GRU`, `RNN`, `Stacked`, `Sequential`, `Residual`, `Linear`, in any nesting;
+        `Dropout` does nothing. All layers have to run forward in time and to know no later step.
     batch_size : int, default 1
         N: independent streams side by side, each with its state.
 
@@ -55,7 +56,8 @@ class Stream:
     def __init__(self, model: Layer, batch_size: int = 1) -> None:
         self._model = model
         self.batch_size = _checks.positive_integer("batch_size", batch_size)
-        leaves = list(_leaves(model))
+        leaves: list[_Leaf] = []
+        _collect(model, leaves)
         if not leaves:
             raise ValueError("model: expected at least one layer with weights, got none")
         self.dtype = leaves[0].dtype
@@ -66,6 +68,15 @@ class Stream:
         ]
         self._stack = ops.stream_stack([_stage(leaf) for leaf in leaves], self.batch_size)
         self._shape = (self.batch_size, self.output_size)
+        # What models have learned to begin with; the others' states are zero.
+        self._initial = [
+            (stage, h.copy(), None if c is None else c.copy())
+            for (stage, _), (h, c) in zip(
+                self._recurrent, _flatten(model, None, self.batch_size), strict=True
+            )
+            if h.any() or (c is not None and c.any())
+        ]
+        self._begin()
 
     def step(self, x: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Advance by one time step.
@@ -95,8 +106,13 @@ class Stream:
         return out
 
     def reset(self) -> None:
-        """Set all states to zero."""
+        """Set all states to the initial ones: zero, or what the model had learned."""
         self._stack.reset()
+        self._begin()
+
+    def _begin(self) -> None:
+        for stage, h, c in self._initial:
+            self._stack.write_state(stage, h, c)
 
     @property
     def state(self) -> Any:
@@ -158,19 +174,35 @@ class Stream:
         return _MAGIC + f"{little} {self.batch_size} {cells}\n".encode()
 
 
-def _leaves(layer: Layer) -> Iterator[RecurrentLayer | Linear]:
-    """Yield the layers with weights, in order."""
+class _Sum(NamedTuple):
+    """The end of a residual connection around the leaves from `source` on."""
+
+    source: int
+    input_size: int
+    output_size: int
+    dtype: np.dtype[Any]
+
+
+_Leaf = RecurrentLayer | Linear | _Sum
+
+
+def _collect(layer: Layer, leaves: list[_Leaf]) -> None:
+    """Append the layers with weights, and the sums between them, in order."""
     if isinstance(layer, RecurrentNetwork):
-        yield from _leaves(layer._stack)
+        _collect(layer._stack, leaves)
     elif isinstance(layer, (Sequential, Stacked)):
         for child in layer.layers:
-            yield from _leaves(child)
+            _collect(child, leaves)
+    elif isinstance(layer, Residual):
+        source = len(leaves)
+        _collect(layer.layer, leaves)
+        leaves.append(_Sum(source, layer.input_size, layer.output_size, layer.dtype))
     elif isinstance(layer, RecurrentLayer):
         if layer.reverse:
             raise ValueError("model: expected layers that run forward in time, got a reversed one")
-        yield layer
+        leaves.append(layer)
     elif isinstance(layer, Linear):
-        yield layer
+        leaves.append(layer)
     elif not isinstance(layer, Dropout):
         raise TypeError(
             "model: expected recurrent layers that run forward in time, Linear and Dropout, "
@@ -178,9 +210,11 @@ def _leaves(layer: Layer) -> Iterator[RecurrentLayer | Linear]:
         )
 
 
-def _stage(leaf: RecurrentLayer | Linear) -> ops.Stage:
+def _stage(leaf: _Leaf) -> ops.Stage:
     if isinstance(leaf, Linear):
         return ops.linear_stage(leaf._weight, leaf._bias)
+    if isinstance(leaf, _Sum):
+        return ops.add_stage(leaf.output_size, leaf.source, leaf.dtype)
     return ops.recurrent_stage(leaf._kind, leaf._weights)
 
 
@@ -193,13 +227,13 @@ def _structure(layer: Layer, states: Iterator[tuple[FloatArray, FloatArray | Non
         return layer._packed(_structure(layer._stack, states))
     if isinstance(layer, (Sequential, Stacked)):
         return tuple(_structure(child, states) for child in layer.layers)
-    return None
+    return _structure(layer.layer, states) if isinstance(layer, Residual) else None
 
 
 def _flatten(
     layer: Layer, value: Any, batch: int
 ) -> Iterator[tuple[FloatArray, FloatArray | None]]:
-    """Yield the recurrent layers' parts of a state in `layer`'s form; None is zero."""
+    """Yield the recurrent layers' parts of a state in `layer`'s form; None is the initial one."""
     if isinstance(layer, RecurrentLayer):
         h, c = layer._state("state", value, batch)
         zero = np.zeros((batch, layer.hidden_size), layer.dtype)
@@ -208,7 +242,9 @@ def _flatten(
         else:
             yield np.ascontiguousarray(h), None if c is None else np.ascontiguousarray(c)
     elif isinstance(layer, RecurrentNetwork):
-        yield from _flatten(layer._stack, layer._states("state", value, batch), batch)
+        yield from _flatten(layer._stack, layer._initial_states(value, batch), batch)
     elif isinstance(layer, (Sequential, Stacked)):
         for child, part in zip(layer.layers, layer._states("state", value), strict=True):
             yield from _flatten(child, part, batch)
+    elif isinstance(layer, Residual):
+        yield from _flatten(layer.layer, value, batch)

@@ -90,6 +90,34 @@ TEST_CASE_TEMPLATE("training side by side allocates nothing", T, float, double) 
   }
 }
 
+TEST_CASE_TEMPLATE("a stage that adds allocates nothing and gives the sequence's outputs and inputs", T,
+                   float, double) {
+  const std::int64_t batch = 3, steps = 4, size = 21;
+  Training<T> run({Cell::lstm, batch, steps, size, size}, {}, false, 1);
+  run.infer();
+  const Stage<T> stages[] = {{StageKind::recurrent, Cell::lstm, size, size, run.forward_panels.data()},
+                             {StageKind::add, Cell::lstm, size, size, nullptr, false, 0},
+                             {StageKind::add, Cell::lstm, size, size, nullptr, false, 1}};
+  Stack<T> stack{stages, 3, batch, nullptr};
+  Array<char> workspace(stream_workspace_bytes<T>(stack));
+  stack.workspace = workspace.data();
+  stream_write_state<T>(stack, 0, 0, {run.h0.data(), size}, {run.c0.data(), size});
+  Array<T> y(batch * size);
+  const long before = allocations;
+  for (std::int64_t t = 0; t < steps; ++t) {
+    stream_step<T>(stack, t, {run.x.data() + t * size, steps * size}, {y.data(), size});
+    bool same = true;
+    for (std::int64_t n = 0; n < batch; ++n) {
+      for (std::int64_t u = 0; u < size; ++u) {
+        const std::int64_t place = (n * steps + t) * size + u;
+        same = same && y[n * size + u] == run.y[place] + run.x[place] + run.y[place];
+      }
+    }
+    CHECK(same);
+  }
+  CHECK(allocations == before);
+}
+
 template <class T>
 static void check_stream(bool bfloat16) {
   for (const Cell cell : all_cells) {
@@ -116,7 +144,7 @@ static void check_stream(bool bfloat16) {
     CHECK(allocations == before);
     for (std::int64_t i = 0; i < batch * hidden; ++i) {
       CHECK(h[i] == run.h_n[i]);
-      if (cell == Cell::lstm) CHECK(c[i] == run.c_n[i]);
+      if (has_cell_state(cell)) CHECK(c[i] == run.c_n[i]);
     }
   }
 }

@@ -8,8 +8,16 @@
 
 namespace fastrnn::testing {
 
-inline constexpr Cell all_cells[] = {Cell::rnn_tanh, Cell::rnn_relu, Cell::lstm, Cell::gru,
-                                     Cell::gru_reset_before};
+inline constexpr Cell all_cells[] = {Cell::rnn_tanh,
+                                     Cell::rnn_relu,
+                                     Cell::lstm,
+                                     Cell::gru,
+                                     Cell::gru_reset_before,
+                                     Cell::lstm_peephole,
+                                     Cell::lstm_coupled,
+                                     Cell::lstm_coupled_peephole,
+                                     Cell::independent_rnn_tanh,
+                                     Cell::independent_rnn_relu};
 
 // One layer with all the arrays of a training step.
 template <class T>
@@ -18,8 +26,9 @@ struct Training {
   std::vector<std::int64_t> lengths;
   Timing timing;
   std::size_t N = size.batch, S = size.steps, I = size.input_size, H = size.hidden_size,
-              R = gates_of(size.cell) * H;
+              R = gates_of(size.cell) * H, U = unit_weights_of(size.cell) * H;
   Array<T> w_ih{R * I}, w_hh{R * H}, b_ih{R}, b_hh{R}, dw_ih{R * I}, dw_hh{R * H}, db_ih{R}, db_hh{R};
+  Array<T> w_unit{U}, dw_unit{U};
   Array<T> x{N * S * I}, y{N * S * H}, dy{N * S * H}, dx{N * S * I};
   Array<T> h0{N * H}, c0{N * H}, h_n{N * H}, c_n{N * H}, dh_n{N * H}, dc_n{N * H}, dh0{N * H}, dc0{N * H};
   Array<T> forward_panels{panel_size<T>(Pass::forward, size)},
@@ -34,21 +43,24 @@ struct Training {
         lengths(std::move(valid)),
         timing{lengths.empty() ? nullptr : lengths.data(), reverse, threads} {
     unsigned seed = 1;
-    for (Array<T>* a : {&w_ih, &w_hh, &b_ih, &b_hh, &x, &dy, &h0, &c0, &dh_n, &dc_n}) a->randomize(seed++);
+    for (Array<T>* a : {&w_ih, &w_hh, &b_ih, &b_hh, &x, &dy, &h0, &c0, &dh_n, &dc_n, &w_unit})
+      a->randomize(seed++);
     const T scale = T(1) / std::sqrt(T(H));  // long sequences neither explode nor overflow
     for (std::size_t i = 0; i < w_hh.size(); ++i) w_hh[i] *= scale;
     clear_gradients();
-    const Weights<const T> weights{w_ih.data(), w_hh.data(), b_ih.data(), b_hh.data()};
+    const bool matrix = has_recurrent_matrix(size.cell);
+    const Weights<const T> weights{w_ih.data(), matrix ? w_hh.data() : nullptr, b_ih.data(),
+                                   matrix ? b_hh.data() : nullptr, w_unit.data()};
     pack_panels<T>(Pass::forward, size, weights, forward_panels.data());
     pack_panels<T>(Pass::backward, size, weights, backward_panels.data());
   }
 
   // BPTT adds to the weights' gradients.
   void clear_gradients() {
-    for (Array<T>* a : {&dw_ih, &dw_hh, &db_ih, &db_hh}) a->zero();
+    for (Array<T>* a : {&dw_ih, &dw_hh, &db_ih, &db_hh, &dw_unit}) a->zero();
   }
 
-  bool has_c() const { return size.cell == Cell::lstm; }
+  bool has_c() const { return has_cell_state(size.cell); }
   std::ptrdiff_t h_stride() const { return size.hidden_size; }
   template <class U>
   Sequence<U> sequence(U* data, std::size_t features) const {
@@ -74,7 +86,7 @@ struct Training {
             false,
             {dh0.data(), h_stride()},
             {has_c() ? dc0.data() : nullptr, h_stride()},
-            {dw_ih.data(), dw_hh.data(), db_ih.data(), db_hh.data()},
+            {dw_ih.data(), dw_hh.data(), db_ih.data(), db_hh.data(), dw_unit.data()},
             backward_space.data()};
   }
 

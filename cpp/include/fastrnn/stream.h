@@ -7,17 +7,19 @@
 
 namespace fastrnn {
 
-enum class StageKind { recurrent, linear };
+enum class StageKind { recurrent, linear, add };
 
-// One layer of the stack; it reads the outputs of the one before.
+// One layer of the stack; it reads the outputs of the one before. An add stage adds to them what an earlier
+// stage has read: a residual connection around the stages between.
 template <class T>
 struct Stage {
   StageKind kind;
   Cell cell;                 // of a recurrent stage
   std::int64_t input_size;   // I >= 1
-  std::int64_t output_size;  // H or O >= 1
-  const T* panels;           // of pack_panels(Pass::forward, ...), or of pack_linear
+  std::int64_t output_size;  // H or O >= 1; of an add stage I, which is also I of its source
+  const T* panels;           // of pack_panels(Pass::forward, ...), or of pack_linear; null for an add stage
   bool bfloat16 = false;     // of a recurrent stage: as in LayerSize
+  std::int64_t source = 0;   // of an add stage: the index, below its own, of the stage whose input is added
 };
 
 template <class T>

@@ -16,7 +16,7 @@ from fastrnn.ops.layer import (
 )
 from fastrnn.ops.linear import linear_backward, linear_forward
 from fastrnn.ops.panels import CELLS, LayerKind, Panels, Weights
-from fastrnn.ops.stream import Stage, linear_stage, recurrent_stage, stream_stack
+from fastrnn.ops.stream import Stage, add_stage, linear_stage, recurrent_stage, stream_stack
 
 __all__ = [
     "CELLS",
@@ -30,6 +30,7 @@ __all__ = [
     "Record",
     "Stage",
     "Weights",
+    "add_stage",
     "aligned_empty",
     "backward",
     "backward_beside",

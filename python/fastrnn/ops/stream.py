@@ -11,8 +11,9 @@ from fastrnn._isa import kernels
 from fastrnn.ops.buffers import aligned_empty
 from fastrnn.ops.panels import LayerKind, Weights, packed
 
-#: One layer of a stream: a cell's name or "linear", input and output size, panels.
-Stage = tuple[str, int, int, FloatArray]
+#: One layer of a stream: a cell's name, "linear" or "add", input and output size, panels, and for
+#: "add" the stage whose input is added.
+Stage = tuple[str, int, int, FloatArray, int]
 
 
 def recurrent_stage(kind: LayerKind, weights: Weights) -> Stage:
@@ -25,7 +26,7 @@ def recurrent_stage(kind: LayerKind, weights: Weights) -> Stage:
     weights : Weights
         Its weights.
     """
-    return kind.cell, kind.input_size, kind.hidden_size, packed(kind, "forward", weights)
+    return kind.cell, kind.input_size, kind.hidden_size, packed(kind, "forward", weights), 0
 
 
 def linear_stage(weight: FloatArray, bias: FloatArray | None) -> Stage:
@@ -40,7 +41,22 @@ def linear_stage(weight: FloatArray, bias: FloatArray | None) -> Stage:
     count = kernels.linear_panel_size(inputs, outputs, weight.itemsize)
     panels = aligned_empty(count, weight.dtype)
     kernels.pack_linear(weight, bias, panels)
-    return "linear", inputs, outputs, panels
+    return "linear", inputs, outputs, panels, 0
+
+
+def add_stage(size: int, source: int, dtype: np.dtype[Any]) -> Stage:
+    """Return a stage that adds what an earlier stage reads to what the one before puts out.
+
+    Parameters
+    ----------
+    size : int
+        Features of both.
+    source : int
+        Place of the earlier stage.
+    dtype : dtype
+        Of the stream.
+    """
+    return "add", size, size, np.empty(0, dtype), source
 
 
 def stream_stack(stages: list[Stage], batch: int) -> Any:
