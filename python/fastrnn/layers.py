@@ -18,9 +18,9 @@ class LSTM(RecurrentNetwork):
         i, f, o = sigmoid(W x + b_ih + R h + b_hh),  g = tanh(W x + b_ih + R h + b_hh)
         c = f * c + i * g,  h = o * tanh(c)
 
-    With peepholes (Gers and Schmidhuber 2000) and p_i, p_f, p_o (H,) in weight_peephole, i and f see
-    p c_prev, and o sees p_o c. Coupled gates (Greff et al. 2017) have f = 1 - i: the weights hold
-    i g o, and peepholes p_i, p_o.
+    With peepholes (Gers and Schmidhuber 2000), p_i, p_f, p_o (H,) in weight_peephole, i and f see
+    p c of the step before, o sees p_o c. Coupled gates (Greff et al. 2017) have f = 1 - i: the
+    weights hold i g o, and the peepholes p_i, p_o.
 
     The state is a pair (h, c), each (num_layers * num_directions, N, H), or,
     where layers differ in size, a tuple of num_layers * num_directions arrays (N, H) each.
@@ -253,8 +253,8 @@ class GRU(RecurrentNetwork):
 class RNN(RecurrentNetwork):
     """Vanilla recurrent network (Elman 1990): h = f(W x + b_ih + R h + b_hh).
 
-    Independent units (Li et al. 2018, IndRNN) see their own past alone: h = f(W x + b_ih + u h), with
-    u (H,) in weight_hh, element by element, and no bias_hh.
+    Independent units (Li et al. 2018, IndRNN) see their own past alone: h = f(W x + b_ih + u h),
+    with u (H,) in weight_hh, element by element, and no bias_hh.
 
     The state is h, (num_layers * num_directions, N, H), or,
     where layers differ in size, a tuple of num_layers * num_directions arrays (N, H).

@@ -1,36 +1,33 @@
 """The specification: every cell and its back-propagation through time, in plain NumPy.
 
-Slow on purpose: one batch row and one time step at a time, in the order of the papers. It shares
-no code with the kernels; every kernel test compares with it, and PyTorch and ONNX check it.
-
-Notation: W, U = weight_ih, weight_hh; b_i, b_h = bias_ih, bias_hh; with a gate's letter the H rows
-of that gate (U_n, b_hn); a is a pre-activation, s the logistic sigmoid, * works element by element,
-@ is the matrix product, ^T the transpose, dv the derivative of the loss with respect to v. G is the
-number of gates; the gate order is i f g o (LSTM) and r z n (GRU).
+Slow on purpose: one batch row and one time step at a time. The equations of the cells and their
+sources are in `reference_cells`. Neither shares code with the kernels; every kernel test compares
+with them, and PyTorch and ONNX check them. G is the number of a cell's gates, P the number of its
+weights per hidden unit (peepholes, or the recurrent weight of an independent RNN).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CELLS", "Cell", "Gradients", "Result", "Weights", "bptt", "run"]
+from fastrnn.reference_cells import CELLS, Array, Cell, Parameters, State
 
-Array: TypeAlias = npt.NDArray[Any]
+__all__ = ["CELLS", "Cell", "Gradients", "Result", "Weights", "bptt", "run"]
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """The parameters of one cell in PyTorch's shapes; None is no bias."""
+    """The parameters of one cell in PyTorch's shapes; no bias, or what the cell lacks, is None."""
 
     weight_ih: Array  # (G*H, I)
-    weight_hh: Array  # (G*H, H)
+    weight_hh: Array | None  # (G*H, H); None for independent RNNs
     bias_ih: Array | None = None  # (G*H,)
-    bias_hh: Array | None = None  # (G*H,)
+    bias_hh: Array | None = None  # (G*H,); None for independent RNNs
+    unit_weights: Array | None = None  # (P*H,): p_i p_f p_o, coupled p_i p_o; independent RNNs: u
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,173 +46,11 @@ class Gradients:
     dx: Array  # (N, T, I), exactly 0 at invalid steps
     dh0: Array  # (N, H), whether or not h0 was given
     dc0: Array | None  # (N, H), whether or not c0 was given; None if the cell has no c
-    dweight_ih: Array  # (G*H, I), summed over rows and steps, as are the next three
-    dweight_hh: Array  # (G*H, H)
+    dweight_ih: Array  # (G*H, I), summed over rows and steps, as are the next four
+    dweight_hh: Array | None  # (G*H, H), None if there is no such matrix
     dbias_ih: Array | None  # (G*H,), None if there is no such bias
     dbias_hh: Array | None  # (G*H,), None if there is no such bias
-
-
-Parameters: TypeAlias = tuple[Array, Array, Array, Array]  # W, U, b_i, b_h; no bias is zeros
-State: TypeAlias = tuple[Array, ...]  # (h,) or (h, c), each (H,)
-Backward: TypeAlias = tuple[Array, State, Parameters]  # dx (I,), dstate_prev, (dW, dU, db_i, db_h)
-
-
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """The arithmetic of one time step of one row; step_backward computes again what step did."""
-
-    num_gates: int  # G, the blocks of H rows in the weights
-    has_cell_state: bool  # the state is (h, c) rather than (h,)
-    # parameters, x (I,), state_prev -> state
-    step: Callable[[Parameters, Array, State], State]
-    # parameters, x (I,), state_prev, dstate -> dx, dstate_prev, dparameters
-    step_backward: Callable[[Parameters, Array, State, State], Backward]
-
-
-def _sigmoid(a: Array) -> Array:
-    # s(a) = 1 / (1 + e^-a), written so that the exponential never overflows
-    e = np.exp(-np.abs(a))
-    return np.where(a >= 0, 1 / (1 + e), e / (1 + e))
-
-
-def _products_backward(
-    parameters: Parameters, x: Array, h_prev: Array, da_i: Array, da_h: Array
-) -> tuple[Array, Array, Parameters]:
-    # a_i = W @ x + b_i:  dx = W^T @ da_i,  dW = da_i @ x^T,  db_i = da_i;  likewise a_h
-    W, U, _, _ = parameters
-    return W.T @ da_i, U.T @ da_h, (np.outer(da_i, x), np.outer(da_h, h_prev), da_i, da_h)
-
-
-# Vanilla RNN. Elman (1990), "Finding structure in time", Cognitive Science 14(2), figure 2; the
-# equations as 10.8 and 10.9 of Goodfellow, Bengio, Courville (2016), "Deep learning". With relu:
-# Le, Jaitly, Hinton (2015), "A simple way to initialize recurrent networks of rectified linear
-# units", arXiv:1504.00941.
-#   a = W @ x + b_i + U @ h_prev + b_h;  h = tanh(a) or max(a, 0), whose derivative at 0 is 0
-
-
-def _rnn(activate: Callable[[Array], Array], derive: Callable[[Array, Array], Array]) -> Cell:
-    def step(parameters: Parameters, x: Array, state_prev: State) -> State:
-        (W, U, b_i, b_h), (h_prev,) = parameters, state_prev
-        return (activate(W @ x + b_i + U @ h_prev + b_h),)
-
-    def backward(parameters: Parameters, x: Array, state_prev: State, dstate: State) -> Backward:
-        da = derive(step(parameters, x, state_prev)[0], dstate[0])
-        dx, dh_prev, dparameters = _products_backward(parameters, x, state_prev[0], da, da)
-        return dx, (dh_prev,), dparameters
-
-    return Cell(1, False, step, backward)
-
-
-# LSTM. Hochreiter and Schmidhuber (1997), "Long short-term memory", Neural Computation 9(8),
-# section 4; forget gate: Gers, Schmidhuber, Cummins (2000), "Learning to forget", Neural
-# Computation 12(10), section 3. Forward and backward as in Greff et al. (2017), "LSTM: a search
-# space odyssey", IEEE TNNLS 28(10), sections II.A and II.B, without the peepholes.
-#   a = W @ x + b_i + U @ h_prev + b_h;  i = s(a_i), f = s(a_f), g = tanh(a_g), o = s(a_o)
-#   c = f * c_prev + i * g;  h = o * tanh(c)
-
-
-def _lstm_gates(parameters: Parameters, x: Array, h_prev: Array) -> tuple[Array, ...]:
-    W, U, b_i, b_h = parameters
-    a_i, a_f, a_g, a_o = np.split(W @ x + b_i + U @ h_prev + b_h, 4)
-    return _sigmoid(a_i), _sigmoid(a_f), np.tanh(a_g), _sigmoid(a_o)
-
-
-def _lstm_step(parameters: Parameters, x: Array, state_prev: State) -> State:
-    h_prev, c_prev = state_prev
-    i, f, g, o = _lstm_gates(parameters, x, h_prev)
-    c = f * c_prev + i * g
-    return o * np.tanh(c), c
-
-
-def _lstm_backward(parameters: Parameters, x: Array, state_prev: State, dstate: State) -> Backward:
-    (h_prev, c_prev), (dh, dc) = state_prev, dstate
-    i, f, g, o = _lstm_gates(parameters, x, h_prev)
-    tanh_c = np.tanh(f * c_prev + i * g)
-    dc = dc + dh * o * (1 - tanh_c * tanh_c)  # c reaches the loss as the next c_prev and through h
-    da_i = dc * g * i * (1 - i)  # s' = s * (1 - s)
-    da_f = dc * c_prev * f * (1 - f)
-    da_g = dc * i * (1 - g * g)
-    da_o = dh * tanh_c * o * (1 - o)
-    da = np.concatenate([da_i, da_f, da_g, da_o])
-    dx, dh_prev, dparameters = _products_backward(parameters, x, h_prev, da, da)
-    return dx, (dh_prev, dc * f), dparameters
-
-
-# GRU, reset after. The documentation of torch.nn.GRU; also cuDNN, ONNX linear_before_reset = 1.
-#   r = s(W_r @ x + b_ir + U_r @ h_prev + b_hr);  z = s(W_z @ x + b_iz + U_z @ h_prev + b_hz)
-#   m = U_n @ h_prev + b_hn;  n = tanh(W_n @ x + b_in + r * m);  h = (1 - z) * n + z * h_prev
-
-
-def _gru_gates(parameters: Parameters, x: Array, h_prev: Array) -> tuple[Array, ...]:
-    W, U, b_i, b_h = parameters
-    x_r, x_z, x_n = np.split(W @ x + b_i, 3)
-    h_r, h_z, m = np.split(U @ h_prev + b_h, 3)
-    r, z = _sigmoid(x_r + h_r), _sigmoid(x_z + h_z)
-    return r, z, np.tanh(x_n + r * m), m
-
-
-def _gru_step(parameters: Parameters, x: Array, state_prev: State) -> State:
-    (h_prev,) = state_prev
-    _, z, n, _ = _gru_gates(parameters, x, h_prev)
-    return ((1 - z) * n + z * h_prev,)
-
-
-def _gru_backward(parameters: Parameters, x: Array, state_prev: State, dstate: State) -> Backward:
-    (h_prev,), (dh,) = state_prev, dstate
-    r, z, n, m = _gru_gates(parameters, x, h_prev)
-    da_n = dh * (1 - z) * (1 - n * n)
-    da_r = da_n * m * r * (1 - r)
-    da_z = dh * (h_prev - n) * z * (1 - z)
-    da_i = np.concatenate([da_r, da_z, da_n])
-    da_h = np.concatenate([da_r, da_z, da_n * r])  # dm = da_n * r
-    dx, dh_prev, dparameters = _products_backward(parameters, x, h_prev, da_i, da_h)
-    return dx, (dh_prev + dh * z,), dparameters
-
-
-# GRU, reset before. Cho et al. (2014), "Learning phrase representations using RNN encoder-decoder
-# for statistical machine translation", arXiv:1406.1078v3, equations 5 to 8, with biases; also Keras
-# reset_after=False, ONNX linear_before_reset = 0. r, z and h as above, but
-#   n = tanh(W_n @ x + b_in + U_n @ (r * h_prev) + b_hn)
-
-
-def _gru_reset_before_gates(parameters: Parameters, x: Array, h_prev: Array) -> tuple[Array, ...]:
-    W, U, b_i, b_h = parameters
-    U_r, U_z, U_n = np.split(U, 3)
-    x_r, x_z, x_n = np.split(W @ x + b_i + b_h, 3)
-    r, z = _sigmoid(x_r + U_r @ h_prev), _sigmoid(x_z + U_z @ h_prev)
-    return r, z, np.tanh(x_n + U_n @ (r * h_prev))
-
-
-def _gru_reset_before_step(parameters: Parameters, x: Array, state_prev: State) -> State:
-    (h_prev,) = state_prev
-    _, z, n = _gru_reset_before_gates(parameters, x, h_prev)
-    return ((1 - z) * n + z * h_prev,)
-
-
-def _gru_reset_before_backward(
-    parameters: Parameters, x: Array, state_prev: State, dstate: State
-) -> Backward:
-    (W, U, _, _), (h_prev,), (dh,) = parameters, state_prev, dstate
-    r, z, n = _gru_reset_before_gates(parameters, x, h_prev)
-    U_r, U_z, U_n = np.split(U, 3)
-    da_n = dh * (1 - z) * (1 - n * n)
-    dp = U_n.T @ da_n  # p = r * h_prev, what U_n multiplies
-    da_r = dp * h_prev * r * (1 - r)
-    da_z = dh * (h_prev - n) * z * (1 - z)
-    da = np.concatenate([da_r, da_z, da_n])
-    dU_rz = np.outer(np.concatenate([da_r, da_z]), h_prev)
-    dU = np.concatenate([dU_rz, np.outer(da_n, r * h_prev)])
-    dh_prev = dh * z + dp * r + U_r.T @ da_r + U_z.T @ da_z
-    return W.T @ da, (dh_prev,), (np.outer(da, x), dU, da, da)
-
-
-CELLS: Final[Mapping[str, Cell]] = {
-    "rnn_tanh": _rnn(np.tanh, lambda h, dh: dh * (1 - h * h)),  # tanh' = 1 - tanh^2
-    "rnn_relu": _rnn(lambda a: np.maximum(a, 0), lambda h, dh: np.where(h > 0, dh, 0)),
-    "lstm": Cell(4, True, _lstm_step, _lstm_backward),
-    "gru": Cell(3, False, _gru_step, _gru_backward),
-    "gru_reset_before": Cell(3, False, _gru_reset_before_step, _gru_reset_before_backward),
-}
+    dunit_weights: Array | None  # (P*H,), None if there are no such weights
 
 
 def run(
@@ -349,9 +184,10 @@ def bptt(
             totals = [total + term for total, term in zip(totals, terms, strict=True)]
         dstate0[:, n] = dstate
     dc0 = dstate0[1] if CELLS[cell].has_cell_state else None
-    dbias_ih = None if weights.bias_ih is None else totals[2]
-    dbias_hh = None if weights.bias_hh is None else totals[3]
-    return Gradients(dx, dstate0[0], dc0, totals[0], totals[1], dbias_ih, dbias_hh)
+    dweight_ih, *rest = totals
+    given = (weights.weight_hh, weights.bias_ih, weights.bias_hh, weights.unit_weights)
+    others = [None if one is None else total for one, total in zip(given, rest, strict=True)]
+    return Gradients(dx, dstate0[0], dc0, dweight_ih, *others)
 
 
 def _checked_array(
@@ -374,11 +210,7 @@ def _checked(
         raise TypeError(f"x: expected float32 or float64, got {x.dtype}")
     if x.ndim != 3:
         raise ValueError(f"x: expected shape (N, T, I), got {x.shape}")
-    (N, T, I), H, G = x.shape, weights.weight_hh.shape[-1], CELLS[cell].num_gates  # noqa: E741
-    W = _checked_array("weight_ih", weights.weight_ih, f"({G}*H, I)", (G * H, I), x.dtype)
-    U = _checked_array("weight_hh", weights.weight_hh, f"({G}*H, H)", (G * H, H), x.dtype)
-    b_i = _checked_array("bias_ih", weights.bias_ih, f"({G}*H,)", (G * H,), x.dtype)
-    b_h = _checked_array("bias_hh", weights.bias_hh, f"({G}*H,)", (G * H,), x.dtype)
+    (N, T, _), parameters = x.shape, _checked_weights(cell, x, weights)
     counts = np.full(N, T) if lengths is None else np.asarray(lengths)
     if counts.dtype.kind not in "iu":
         raise TypeError(f"lengths: expected integers, got {counts.dtype}")
@@ -386,7 +218,34 @@ def _checked(
     for n, count in enumerate(counts):
         if not 0 <= count <= T:
             raise ValueError(f"lengths[{n}]: expected 0..T = 0..{T}, got {count}")
-    return (W, U, b_i, b_h), [range(count)[:: -1 if reverse else 1] for count in counts]
+    return parameters, [range(count)[:: -1 if reverse else 1] for count in counts]
+
+
+def _checked_weights(cell: str, x: Array, weights: Weights) -> Parameters:
+    # In x's dtype. Missing biases become zeros; what the cell does not have becomes empty.
+    kind, I, H = CELLS[cell], x.shape[2], _hidden_size(cell, weights)  # noqa: E741
+    G, P = kind.num_gates, len(kind.unit_weights)
+    R = G if kind.has_recurrent_matrix else 0
+    arrays = []
+    for name, count, columns, symbol in (
+        ("weight_ih", G, (I,), " I"),
+        ("weight_hh", R, (H,), " H"),
+        ("bias_ih", G, (), ""),
+        ("bias_hh", R, (), ""),
+        ("unit_weights", P, (), ""),
+    ):
+        array, shape = getattr(weights, name), (count * H, *columns)
+        symbols = f"({count}*H,{symbol})"
+        if array is None and count and not name.startswith("bias"):
+            raise ValueError(f"{name}: expected shape {symbols} = {shape}, got None")
+        if array is not None and not count:
+            raise ValueError(f"{name}: expected None for {cell}, got shape {array.shape}")
+        arrays.append(_checked_array(name, array, symbols, shape, x.dtype))
+    return Parameters(*arrays)
+
+
+def _hidden_size(cell: str, weights: Weights) -> int:
+    return len(weights.weight_ih) // CELLS[cell].num_gates
 
 
 def _checked_state(cell: str, x: Array, weights: Weights, **given: Array | None) -> Array:
@@ -395,5 +254,5 @@ def _checked_state(cell: str, x: Array, weights: Weights, **given: Array | None)
     for name, array in items[count:]:
         if array is not None:
             raise ValueError(f"{name}: expected None for {cell}, got shape {array.shape}")
-    shape = len(x), weights.weight_hh.shape[1]
+    shape = len(x), _hidden_size(cell, weights)
     return np.stack([_checked_array(*item, "(N, H)", shape, x.dtype) for item in items[:count]])
