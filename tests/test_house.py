@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "plan": set(),
     "ops": {"_checks", "_isa", "_threads", "ops", "plan"},
     "initializers": {"_checks"},
-    "reference": set(),
+    "reference": {"reference_cells"},
+    "reference_cells": set(),
     "sharing": {"_checks"},
     "protocol": {"_checks", "serialization", "sharing"},  # unpickling names who rebuilds
     "ragged": set(),

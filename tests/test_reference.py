@@ -1,226 +1,21 @@
-"""The specification against PyTorch (stored and live), ONNX, central differences and hand work."""
+"""The specification against central differences and work by hand; what it says of bad arguments."""
 
-import dataclasses
 import doctest
-import importlib
-import json
-from pathlib import Path
+import re
 
 import numpy as np
 import pytest
 
 from fastrnn import reference
 from fastrnn.reference import CELLS, Weights, bptt, run
+from reference_cases import RAGGED, assert_close, bptt_on, draw, given, run_on, tied
 
-TESTS = Path(__file__).parent
-VECTORS = dict(np.load(TESTS / "data" / "reference_vectors.npz"))
-CASES = {case["name"]: case for case in map(json.loads, VECTORS["index"].tolist())}
-
-
-def assert_close(actual, expected, what):
-    """Two float64 implementations of one formula: rounding only."""
-    np.testing.assert_allclose(actual, expected, rtol=1e-11, atol=1e-12, err_msg=what)
+# ---- central differences ----
 
 
-def draw(cell, rng, sizes=(3, 4, 2, 3), *, bias=True):
-    """Draw inputs, weights, states and upstream derivatives under the names of the API."""
-    batch_size, steps, input_size, hidden_size = sizes
-    rows = CELLS[cell].num_gates * hidden_size
-    shapes = dict.fromkeys(("h0", "c0", "dh_n", "dc_n"), (batch_size, hidden_size))
-    shapes |= {"x": (batch_size, steps, input_size), "dy": (batch_size, steps, hidden_size)}
-    shapes |= {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
-    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-    arrays = {name: rng.uniform(-1, 1, shape) for name, shape in shapes.items()}
-    absent = set() if CELLS[cell].has_cell_state else {"c0", "dc_n"}
-    absent |= set() if bias else {"bias_ih", "bias_hh"}
-    return {name: None if name in absent else array for name, array in arrays.items()}
-
-
-def weights_of(arrays, suffix=""):
-    names = [field.name for field in dataclasses.fields(Weights)]
-    return Weights(**{name: arrays.get(name + suffix) for name in names})
-
-
-def run_on(cell, arrays, **options):
-    return run(cell, arrays["x"], weights_of(arrays), arrays["h0"], arrays["c0"], **options)
-
-
-def bptt_on(cell, arrays, **options):
-    rest = {name: arrays[name] for name in ("dy", "dh_n", "dc_n", "h0", "c0")}
-    return bptt(cell, arrays["x"], weights_of(arrays), **rest, **options)
-
-
-def given(result):
-    """Name the arrays of a Result or Gradients that are not None."""
-    return {name: array for name, array in vars(result).items() if array is not None}
-
-
-def compose(case, arrays):
-    """Stack layers and directions by hand: outputs and gradients under PyTorch's names."""
-    suffixes = ["", "_reverse"][: 1 + case["bidirectional"]]
-    pairs = [[f"_l{layer}{suffix}" for suffix in suffixes] for layer in range(case["num_layers"])]
-    order = [name for pair in pairs for name in pair]
-
-    def arguments(name):
-        states = {s: arrays[s][order.index(name)] for s in ("h0", "c0") if s in arrays}
-        options = {"lengths": arrays["lengths"], "reverse": name.endswith("_reverse")}
-        return {"weights": weights_of(arrays, name), **states, **options}
-
-    inputs, results = [arrays["x"]], {}
-    for pair in pairs:
-        for name in pair:
-            results[name] = run(case["cell"], inputs[-1], **arguments(name))
-        inputs.append(np.concatenate([results[name].y for name in pair], axis=2))
-    got = {"y": inputs[-1], "h_n": np.stack([results[name].h_n for name in order])}
-
-    dy, gradients = arrays["dy"], {}
-    for x, pair in reversed(list(zip(inputs[:-1], pairs, strict=True))):
-        for name, dy_part in zip(pair, np.split(dy, len(pair), axis=2), strict=True):
-            names = ("dh_n", "dc_n")
-            dstate = {d: arrays[d][order.index(name)] for d in names if d in arrays}
-            gradients[name] = bptt(case["cell"], x, dy=dy_part, **dstate, **arguments(name))
-        dy = sum(gradients[name].dx for name in pair)
-    got |= {"dx": dy, "dh0": np.stack([gradients[name].dh0 for name in order])}
-    if CELLS[case["cell"]].has_cell_state:
-        got["c_n"] = np.stack([results[name].c_n for name in order])
-        got["dc0"] = np.stack([gradients[name].dc0 for name in order])
-    for name in order:
-        parameters = {k: v for k, v in given(gradients[name]).items() if k[1] in "wb"}
-        got |= {key + name: value for key, value in parameters.items()}
-    return got
-
-
-def assert_agrees_with_pytorch(case, arrays):
-    given_names = {"x", "h0", "c0", "lengths", "dy", "dh_n", "dc_n"}
-    expected = {k: v for k, v in arrays.items() if k not in given_names and k[0] in "yhcd"}
-    got = compose(case, arrays)
-    assert got.keys() == expected.keys()
-    for name, array in expected.items():
-        assert got[name].shape == array.shape
-        assert_close(got[name], array, f"{case['name']}/{name}")
-
-
-# PyTorch
-
-
-def test_the_vectors_cover_every_cell_and_option():
-    assert {case["cell"] for case in CASES.values()} == set(CELLS)
-    for cell in CELLS:
-        cases = [case for case in CASES.values() if case["cell"] == cell]
-        assert {case["num_layers"] for case in cases} == {1, 2}
-        for option in ("bidirectional", "bias", "ragged"):
-            assert {case[option] for case in cases} == {False, True}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_agrees_with_stored_pytorch_vectors(name):
-    prefix = f"{name}/"
-    arrays = {k.removeprefix(prefix): v for k, v in VECTORS.items() if k.startswith(prefix)}
-    assert_agrees_with_pytorch(CASES[name], arrays)
-
-
-@pytest.fixture
-def vectors_tool(monkeypatch):
-    pytest.importorskip("torch")
-    monkeypatch.syspath_prepend(TESTS.parent / "tools")
-    return importlib.import_module("make_reference_vectors")
-
-
-def test_the_stored_vectors_are_what_the_tool_makes(vectors_tool):
-    arrays = vectors_tool.compute_all()
-    assert arrays.keys() == VECTORS.keys()
-    assert arrays.pop("index").tolist() == VECTORS["index"].tolist()
-    for name, array in arrays.items():
-        assert_close(VECTORS[name], array, name)
-
-
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("cell", CELLS)
-def test_agrees_with_live_pytorch(vectors_tool, cell, seed):
-    rng = np.random.default_rng([seed, len(cell)])
-    bidirectional, bias, ragged = (bool(rng.integers(2)) for _ in range(3))
-    layers = int(rng.integers(1, 4))
-    case = vectors_tool.Case(f"{cell} {seed}", cell, layers, bidirectional, bias, ragged)
-    sizes = tuple(int(rng.integers(1, limit)) for limit in (6, 8, 7, 9))
-    arrays = vectors_tool.compute_case(case, sizes, rng)
-    assert_agrees_with_pytorch(dataclasses.asdict(case), arrays)
-
-
-# ONNX
-
-ONNX_OPERATORS = {
-    "lstm": ("LSTM", [0, 3, 1, 2], {}),  # i f g o -> i o f c
-    "gru": ("GRU", [1, 0, 2], {"linear_before_reset": 1}),  # r z n -> z r h
-    "gru_reset_before": ("GRU", [1, 0, 2], {"linear_before_reset": 0}),
-    "rnn_tanh": ("RNN", [0], {"activations": ["Tanh"]}),
-    "rnn_relu": ("RNN", [0], {"activations": ["Relu"]}),
-}
-
-
-def onnx_run(cell, arrays, direction):
-    """Evaluate one ONNX node; returns y, h_n and, for the LSTM, c_n."""
-    onnx = pytest.importorskip("onnx")
-    from onnx.reference import ReferenceEvaluator
-    from onnx.reference.ops.op_rnn import CommonRNN
-
-    class RNN(CommonRNN):
-        # onnx's own RNN evaluates tanh and affine activations only; the recurrence stays onnx's.
-        op_domain = ""
-
-        def choose_act(self, name, alpha, beta):
-            if name == "Relu":
-                return lambda x: x * (x > 0)
-            return super().choose_act(name, alpha, beta)
-
-    operator, gates, attributes = ONNX_OPERATORS[cell]
-
-    def permuted(array):
-        return np.concatenate([np.split(array, len(gates))[k] for k in gates])
-
-    feeds = {
-        "X": arrays["x"].swapaxes(0, 1),
-        "W": permuted(arrays["weight_ih"])[None],
-        "R": permuted(arrays["weight_hh"])[None],
-        "B": np.concatenate([permuted(arrays["bias_ih"]), permuted(arrays["bias_hh"])])[None],
-        "initial_h": arrays["h0"][None],
-        "initial_c": None if arrays["c0"] is None else arrays["c0"][None],
-    }
-    feeds = {name: array for name, array in feeds.items() if array is not None}
-    outputs = ["Y", "Y_h", "Y_c"][: 2 + CELLS[cell].has_cell_state]
-    inputs = ["X", "W", "R", "B", "", "initial_h", "initial_c"][: len(feeds) + 1]
-    attributes = {"direction": direction, "hidden_size": arrays["h0"].shape[1], **attributes}
-    node = onnx.helper.make_node(operator, inputs, outputs, **attributes)
-
-    def declared(name, shape):
-        return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, shape)
-
-    inputs = [declared(name, array.shape) for name, array in feeds.items()]
-    results = [declared(name, [None] * (4 if name == "Y" else 3)) for name in outputs]
-    graph = onnx.helper.make_graph([node], "one_node", inputs, results)
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)])
-    onnx.checker.check_model(model)
-    y, *state_n = ReferenceEvaluator(model, new_ops=[RNN]).run(None, feeds)
-    return [y[:, 0].swapaxes(0, 1), *(state[0] for state in state_n)]
-
-
-@pytest.mark.parametrize("direction", ["forward", "reverse"])
-@pytest.mark.parametrize("cell", CELLS)
-def test_agrees_with_onnx(cell, direction):
-    arrays = draw(cell, np.random.default_rng(7), (3, 5, 4, 6))
-    expected = onnx_run(cell, arrays, direction)
-    got = run_on(cell, arrays, reverse=direction == "reverse")
-    for (name, array), other in zip(given(got).items(), expected, strict=True):
-        assert_close(array, other, name)
-
-
-# Central differences
-
-RAGGED = [4, 0, 2]
-
-
-def relu_pre_activations(arrays, reverse):
+def relu_pre_activations(cell, arrays, reverse):
     """All a of a ragged relu RNN: a difference across a kink is no derivative."""
-    found = []
+    found, arrays = [], tied(cell, arrays)[1]
     for x, h, length in zip(arrays["x"], arrays["h0"], RAGGED, strict=True):
         for t in range(length)[:: -1 if reverse else 1]:
             a = arrays["weight_ih"] @ x[t] + arrays["weight_hh"] @ h
@@ -236,8 +31,8 @@ def relu_pre_activations(arrays, reverse):
 def test_gradients_agree_with_central_differences(cell, reverse, bias):
     arrays = draw(cell, np.random.default_rng(11), bias=bias)
     options = {"lengths": RAGGED, "reverse": reverse}
-    if cell == "rnn_relu":
-        a = relu_pre_activations(arrays, reverse)
+    if cell.endswith("rnn_relu"):
+        a = relu_pre_activations(cell, arrays, reverse)
         assert (a > 0).any()
         assert (a < 0).any()
         assert np.abs(a).min() > 1e-3
@@ -264,7 +59,7 @@ def test_gradients_agree_with_central_differences(cell, reverse, bias):
         assert error < 1e-7 * np.linalg.norm(expected), name
 
 
-# By hand
+# ---- by hand ----
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -301,8 +96,8 @@ def test_reverse_with_lengths_is_flips_by_hand(cell):
         for got, expected in ((result, row_result), (gradients, row_gradients)):
             for name in given(got).keys() & {"h_n", "c_n", "dh0", "dc0"}:
                 assert_close(getattr(got, name)[n], getattr(expected, name)[0], name)
-        total = total + row_gradients.dweight_hh
-    assert_close(gradients.dweight_hh, total, "dweight_hh")
+        total = total + row_gradients.dweight_ih
+    assert_close(gradients.dweight_ih, total, "dweight_ih")
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -382,6 +177,25 @@ def test_a_bad_argument_is_named(change, error, message):
     with pytest.raises(error) as caught:
         bptt_on("gru", arrays, lengths=arrays.get("lengths"))
     assert str(caught.value) == message
+
+
+WRONG_WEIGHTS = [
+    ("gru", "unit_weights", 9, "expected None for gru, got shape (9,)"),
+    ("gru", "weight_hh", None, "expected shape (3*H, H) = (9, 3), got None"),
+    ("lstm_peephole", "unit_weights", 6, "expected shape (3*H,) = (9,), got (6,)"),
+    ("lstm_peephole", "unit_weights", None, "expected shape (3*H,) = (9,), got None"),
+    ("lstm_coupled_peephole", "unit_weights", 9, "expected shape (2*H,) = (6,), got (9,)"),
+    ("independent_rnn_tanh", "unit_weights", None, "expected shape (1*H,) = (3,), got None"),
+    ("independent_rnn_tanh", "weight_hh", 3, "expected None for independent_rnn_tanh, got shape"),
+    ("independent_rnn_relu", "bias_hh", 3, "expected None for independent_rnn_relu, got shape"),
+]
+
+
+@pytest.mark.parametrize(("cell", "name", "size", "message"), WRONG_WEIGHTS)
+def test_wrong_weights_of_a_cell_are_named(cell, name, size, message):
+    change = {name: None if size is None else np.zeros(size)}
+    with pytest.raises(ValueError, match=re.escape(f"{name}: {message}")):
+        run_on(cell, draw(cell, np.random.default_rng(0)) | change)
 
 
 def test_an_unknown_cell_is_named():
