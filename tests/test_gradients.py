@@ -65,6 +65,9 @@ OTHER_LAYERS = {
     "Bidirectional, sum": lambda: fr.Bidirectional(
         fr.GRU(INPUTS, 3, dtype="float64", seed=0), "sum", seed=1
     ),
+    "Checkpointed": lambda: fr.Checkpointed(  # in one segment; more: test_checkpointing.py
+        fr.GRU(INPUTS, 3, dtype="float64", seed=0), memory_budget=10**6
+    ),
     "Bidirectional of a stack": lambda: fr.Bidirectional(
         fr.LSTM(INPUTS, 3, 2, dtype="float64", seed=0), seed=1
     ),

@@ -27,10 +27,12 @@ MAY_IMPORT = {
     "initializers": {"_checks"},
     "reference": set(),
     "sharing": {"_checks"},
+    "states": {"_checks"},
     "protocol": {"_checks", "serialization", "sharing"},  # unpickling names who rebuilds
     "ragged": set(),
     "recurrent": {"_checks", "initializers", "ops", "plan", "protocol", "sharing"},
     "dropout": {"_checks", "initializers", "protocol"},
+    "checkpointing": {"_checks", "initializers", "protocol", "sharing", "states"},
     "composition": {"_checks", "initializers", "dropout", "protocol", "sharing"},
     "network": {
         "_checks", "initializers", "composition", "dropout", "plan", "protocol", "recurrent",
@@ -42,8 +44,8 @@ MAY_IMPORT = {
     "standardize": {"_checks", "protocol", "ragged"},
     "safetensors_file": set(),
     "serialization": {
-        "_checks", "composition", "dropout", "feedforward", "layers", "pooling", "protocol",
-        "recurrent", "safetensors_file", "standardize",
+        "_checks", "checkpointing", "composition", "dropout", "feedforward", "layers", "pooling",
+        "protocol", "recurrent", "safetensors_file", "standardize",
     },
     "losses": {"_checks"},
     "clipping": {"_checks"},
@@ -53,11 +55,11 @@ MAY_IMPORT = {
     "datasets": {"datasets"},
     "progress": set(),
     "streaming": {
-        "_checks", "composition", "dropout", "feedforward", "network", "ops", "protocol",
-        "recurrent",
+        "_checks", "checkpointing", "composition", "dropout", "feedforward", "network", "ops",
+        "protocol", "recurrent",
     },
     "training": {"_checks", "data", "initializers", "losses", "optim", "progress", "protocol"},
-    "testing": {"_checks", "protocol"},
+    "testing": {"_checks", "protocol", "states"},
     "configuration": {"_isa", "_threads", "ops"},
     "threadpools": {"_isa", "_threads", "ops"},
     "cli": {"_isa", "configuration", "ops", "cli", "protocol", "serialization", "training", ""},

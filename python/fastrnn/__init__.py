@@ -7,6 +7,7 @@ unless ``batch_first=False`` makes them (T, N, F).
 
 from fastrnn import data, datasets, losses, optim
 from fastrnn._threads import get_num_threads, set_num_threads
+from fastrnn.checkpointing import Checkpointed
 from fastrnn.composition import Bidirectional, Sequential, Stacked
 from fastrnn.configuration import show_config
 from fastrnn.dropout import Dropout
@@ -24,6 +25,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Bidirectional",
+    "Checkpointed",
     "Dropout",
     "Embedding",
     "History",

@@ -207,6 +207,14 @@ class RecurrentLayer(Recurrent):
             self._buffers,
         )
 
+    def _discard(self, tape: Tape) -> None:
+        ops.discard(tape.use(self).record, self._buffers)
+
+    def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
+        """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes."""
+        valid = _checks.lengths(lengths, batch_size, steps)
+        return ops.training_bytes(self._kind, batch_size, steps, valid)
+
     def reversed_twin(self, seed: int | np.random.Generator | None) -> RecurrentLayer:
         """Return a layer of the same configuration, running the other way, with its own weights."""
         return RecurrentLayer(

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastrnn import _checks, ops
 from fastrnn._checks import FloatArray
+from fastrnn.checkpointing import Checkpointed
 from fastrnn.composition import Sequential, Stacked
 from fastrnn.dropout import Dropout
 from fastrnn.feedforward import Linear
@@ -162,6 +163,8 @@ def _leaves(layer: Layer) -> Iterator[RecurrentLayer | Linear]:
     """Yield the layers with weights, in order."""
     if isinstance(layer, RecurrentNetwork):
         yield from _leaves(layer._stack)
+    elif isinstance(layer, Checkpointed):  # streams keep no tape
+        yield from _leaves(layer.layer)
     elif isinstance(layer, (Sequential, Stacked)):
         for child in layer.layers:
             yield from _leaves(child)
@@ -191,6 +194,8 @@ def _structure(layer: Layer, states: Iterator[tuple[FloatArray, FloatArray | Non
         return h if c is None else (h, c)
     if isinstance(layer, RecurrentNetwork):
         return layer._packed(_structure(layer._stack, states))
+    if isinstance(layer, Checkpointed):
+        return _structure(layer.layer, states)
     if isinstance(layer, (Sequential, Stacked)):
         return tuple(_structure(child, states) for child in layer.layers)
     return None
@@ -209,6 +214,8 @@ def _flatten(
             yield np.ascontiguousarray(h), None if c is None else np.ascontiguousarray(c)
     elif isinstance(layer, RecurrentNetwork):
         yield from _flatten(layer._stack, layer._states("state", value, batch), batch)
+    elif isinstance(layer, Checkpointed):
+        yield from _flatten(layer.layer, value, batch)
     elif isinstance(layer, (Sequential, Stacked)):
         for child, part in zip(layer.layers, layer._states("state", value), strict=True):
             yield from _flatten(child, part, batch)

@@ -9,10 +9,12 @@ from fastrnn.ops.layer import (
     Record,
     backward,
     backward_beside,
+    discard,
     forward,
     forward_beside,
     forward_call,
     side_by_side,
+    training_bytes,
 )
 from fastrnn.ops.linear import linear_backward, linear_forward
 from fastrnn.ops.panels import CELLS, LayerKind, Panels, Weights
@@ -34,6 +36,7 @@ __all__ = [
     "backward",
     "backward_beside",
     "build_info",
+    "discard",
     "explain_plan",
     "forward",
     "forward_beside",
@@ -44,4 +47,5 @@ __all__ = [
     "recurrent_stage",
     "side_by_side",
     "stream_stack",
+    "training_bytes",
 ]

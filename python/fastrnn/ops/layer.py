@@ -176,6 +176,35 @@ def forward_call(
     return ForwardCall(kind, lengths, arguments, y, h_n, c_n, kept, buffers)
 
 
+def discard(record: Record, buffers: LayerBuffers) -> None:
+    """Take back the memory of a record that no backward pass will use.
+
+    Parameters
+    ----------
+    record : Record
+        Of one forward call with these buffers.
+    buffers : LayerBuffers
+    """
+    buffers.tapes.give(record.tape)
+
+
+def training_bytes(kind: LayerKind, batch: int, steps: int, lengths: Lengths) -> int:
+    """Return the bytes of the tape and of both passes' workspaces.
+
+    Parameters
+    ----------
+    kind : LayerKind
+    batch, steps : int
+        N and T.
+    lengths : ndarray of int64, (N,), or None
+    """
+    size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
+    itemsize = kind.weight_itemsize
+    passes = ("forward", "backward")
+    workspaces = sum(_workspace_size(name, True, *size, itemsize) for name in passes)
+    return kernels.tape_size(*size, lengths, itemsize) + workspaces
+
+
 def forward(call: ForwardCall) -> None:
     """Run one layer.
 
