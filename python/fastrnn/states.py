@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastrnn._checks import FloatArray
 
 
@@ -33,3 +36,22 @@ def like(state: Any, make: Callable[[FloatArray], Any]) -> Any:
     if isinstance(state, (tuple, list)):
         return tuple(like(part, make) for part in state)
     return None if state is None else make(state)
+
+
+def continued(state: Any, reset: NDArray[np.bool_] | None) -> Any:
+    """Return the state from which the next batch starts: `state`, but zero in rows that begin.
+
+    Parameters
+    ----------
+    state : ndarray, (..., N, H), a tuple of states, or None
+        After the batch before; None is zero.
+    reset : ndarray of bool, (N,), or None
+        Rows that begin a new sequence; None: all.
+
+    Returns
+    -------
+    state, or None where all rows begin
+    """
+    if state is None or reset is None or reset.all():
+        return None
+    return like(state, lambda array: np.where(reset[:, None], array.dtype.type(0), array))
