@@ -45,9 +45,10 @@ class Checkpointed(Recurrent):
     al. 2016, "Training deep nets with sublinear memory cost", arXiv:1604.06174, section 4; over
     time as in Gruslys et al. 2016, "Memory-efficient backpropagation through time",
     arXiv:1606.03401). Outputs, states, dx and the gradient of the initial state are those of the
-    layer by itself, bit for bit; weight gradients are the same sums, added segment by segment. Time
-    grows by at most one forward pass, about a third of a training step. Where everything fits, it
-    is one segment, and the layer runs as by itself.
+    layer by itself, bit for bit, and so are the weight gradients where all rows have T steps; in
+    ragged batches these are the same sums in another order. Time grows by at most one forward pass,
+    about two fifths of a training step. Where everything fits, it is one segment, and the layer
+    runs as by itself.
 
     Parameters
     ----------
@@ -198,6 +199,9 @@ class Checkpointed(Recurrent):
         longest = max(segment.stop - segment.start for segment in kept.segments[:-1])
         again = np.empty_like(self._cut(kept.x, 0, longest), shape=self._shape(kept.x, longest))
         last = kept.last
+        parts = list(walk(self.layer))
+        for layer in parts:
+            layer._begin_weight_sums()
         for segment in reversed(kept.segments):
             if segment is not kept.segments[-1]:
                 out = self._cut(again, 0, segment.stop - segment.start)
@@ -212,6 +216,8 @@ class Checkpointed(Recurrent):
             if dx is not None and add_to is None:
                 self._cut(dx, segment.start, segment.stop)[...] = part
             del part  # before the next one is made
+        for layer in parts:
+            layer._end_weight_sums()
         return dx, dstate
 
     def _discard(self, tape: Tape) -> None:

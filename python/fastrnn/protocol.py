@@ -173,6 +173,12 @@ class Layer(ABC):
         """Take back the memory of a tape that no backward pass will use."""
         tape.use(self)
 
+    def _begin_weight_sums(self) -> None:  # noqa: B027
+        """Sum weight gradients over several backward passes as if over one."""
+
+    def _end_weight_sums(self) -> None:  # noqa: B027
+        """Add those sums to `gradients`."""
+
     def _parts(self) -> tuple[Layer, ...]:
         """Return the layers that this one is made of."""
         return ()

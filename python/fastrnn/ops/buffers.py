@@ -59,3 +59,4 @@ class LayerBuffers:
         self.forward = BufferPool()
         self.backward = BufferPool()
         self.dx = BufferPool()
+        self.weight_sums = BufferPool()
