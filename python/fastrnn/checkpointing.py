@@ -200,24 +200,26 @@ class Checkpointed(Recurrent):
         again = np.empty_like(self._cut(kept.x, 0, longest), shape=self._shape(kept.x, longest))
         last = kept.last
         parts = list(walk(self.layer))
-        for layer in parts:
-            layer._begin_weight_sums()
-        for segment in reversed(kept.segments):
-            if segment is not kept.segments[-1]:
-                out = self._cut(again, 0, segment.stop - segment.start)
-                _, _, last = self._run(kept.x, kept.lengths, segment, out)
-            part, dstate = self.layer._backward(
-                last,
-                self._part(dy, segment),
-                dstate,
-                input_gradient=input_gradient,
-                add_to=self._part(add_to, segment),
-            )
-            if dx is not None and add_to is None:
-                self._cut(dx, segment.start, segment.stop)[...] = part
-            del part  # before the next one is made
-        for layer in parts:
-            layer._end_weight_sums()
+        for part in parts:
+            part._begin_weight_sums()
+        try:
+            for segment in reversed(kept.segments):
+                if segment is not kept.segments[-1]:
+                    out = self._cut(again, 0, segment.stop - segment.start)
+                    _, _, last = self._run(kept.x, kept.lengths, segment, out)
+                dsegment, dstate = self.layer._backward(
+                    last,
+                    self._part(dy, segment),
+                    dstate,
+                    input_gradient=input_gradient,
+                    add_to=self._part(add_to, segment),
+                )
+                if dx is not None and add_to is None:
+                    self._cut(dx, segment.start, segment.stop)[...] = dsegment
+                del dsegment  # before the next one is made
+        finally:
+            for part in parts:
+                part._end_weight_sums()
         return dx, dstate
 
     def _discard(self, tape: Tape) -> None:

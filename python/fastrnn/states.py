@@ -38,20 +38,14 @@ def like(state: Any, make: Callable[[FloatArray], Any]) -> Any:
     return None if state is None else make(state)
 
 
-def continued(state: Any, reset: NDArray[np.bool_] | None) -> Any:
-    """Return the state from which the next batch starts: `state`, but zero in rows that begin.
+def replaced(state: Any, rows: NDArray[np.bool_], begin: Any) -> Any:
+    """Return a state with some rows from another one of the same structure.
 
     Parameters
     ----------
-    state : ndarray, (..., N, H), a tuple of states, or None
-        After the batch before; None is zero.
-    reset : ndarray of bool, (N,), or None
-        Rows that begin a new sequence; None: all.
-
-    Returns
-    -------
-    state, or None where all rows begin
+    state, begin : ndarray, (..., N, H), or a tuple of states
+    rows : ndarray of bool, (N,)
+        Those to take from `begin`.
     """
-    if state is None or reset is None or reset.all():
-        return None
-    return like(state, lambda array: np.where(reset[:, None], array.dtype.type(0), array))
+    others = leaves(begin)
+    return like(state, lambda array: np.where(rows[:, None], next(others), array))

@@ -15,7 +15,7 @@ from fastrnn.bptt import REPLICAS, average_replicas, check_runs_on, steps_pair, 
 from fastrnn.data import Batch, Dataset, ParallelStreams, batches
 from fastrnn.progress import ProgressLine
 from fastrnn.protocol import Layer
-from fastrnn.states import continued
+from fastrnn.states import replaced
 
 DataLike = Dataset | ParallelStreams | tuple[Any, ...]
 
@@ -171,7 +171,7 @@ class Trainer:
         train : Dataset, or its arguments as a tuple (x, y) or (x, y, lengths), or ParallelStreams
             x padded (N, T, F) or a list of arrays (T_n, F); y per sequence or per step. With
             `fastrnn.data.ParallelStreams` states are carried from batch to batch, with no gradient
-            across; a row's state is zero where its sequence begins.
+            across; a row's state is new (zero) where its sequence begins.
         validation : as `train`, or None
             Evaluated after every epoch.
         epochs : int
@@ -249,7 +249,7 @@ class Trainer:
         total, weight, right, counted = 0.0, 0.0, 0, 0
         classes = isinstance(self.loss, losses.SoftmaxCrossEntropy)
         for batch in _batches(dataset, _checks.positive_integer("batch_size", batch_size)):
-            state = continued(state, batch.reset)
+            state = _continued(self.model, batch, state)
             outputs, state = self.model(batch.x, state, lengths=batch.lengths)
             value, _ = self.loss(outputs, batch.y, batch.mask)
             size = _weight(batch)
@@ -273,7 +273,7 @@ class Trainer:
         total, weight, norms = 0.0, 0.0, []
         state: Any = None
         for step, batch in enumerate(_batches(data, batch_size, rng)):
-            state = continued(state, batch.reset)
+            state = _continued(self.model, batch, state)
             steps = self._steps(batch, state, f"epoch {epoch + 1}, step {step + 1}")
             for value, norm, size, state in steps:  # noqa: B007 (the last one goes on)
                 total += value * size
@@ -411,6 +411,16 @@ def _batches(
     if isinstance(data, ParallelStreams):
         return data.batches(rng)
     return batches(data, batch_size, rng)
+
+
+def _continued(model: Layer, batch: Batch, state: Any) -> Any:
+    """Return the state that a batch starts from, given that after the one before; None is new."""
+    if state is None or batch.reset is None or batch.reset.all():
+        return None
+    if not batch.reset.any():
+        return state
+    _, begin = model(batch.x[:, :0])  # no steps: what a model begins with
+    return replaced(state, batch.reset, begin)
 
 
 def _dataset(name: str, value: DataLike) -> Dataset | ParallelStreams:
