@@ -1,8 +1,9 @@
 """BPTT over a long sequence, by itself and under a memory budget: `python -m bench.memory_budget`.
 
-Each measurement is a process of its own. Memory is the peak resident size (getrusage) less that of
-a process with the same layer and the same arrays x, y, dy and dx, all written to: what the pass
-itself takes. Time is that of a forward and backward pass, the median of those after the first.
+Memory is the peak resident size (getrusage) of a process that runs two forward and backward passes,
+less that of one with the same layer and the same arrays x, y, dy and dx, all written to: what a
+pass itself takes. Time is that of a forward and backward pass after the first, both ways in turns
+in one more process.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ import sys
 import time
 from typing import Any
 
-STEPS_OF_TRAINING = 4
-
 
 def peak_resident_bytes() -> int:
     """Return the largest resident size of this process so far."""
@@ -26,37 +25,46 @@ def peak_resident_bytes() -> int:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run one way of `arguments` in this process."""
+    """Run one way of `arguments`, or both in turns, in this process."""
     import numpy as np
 
     import fastrnn as fr
 
     fr.set_num_threads(arguments.threads)
     hidden, steps = arguments.hidden_size, arguments.steps
-    layer: Any = fr.LSTM(arguments.input_size, hidden, seed=0)
-    plain = layer.training_bytes(1, steps)
-    if arguments.way == "budget":
-        budget = int(plain * arguments.share)
-        layer = fr.Checkpointed(layer, memory_budget=budget)
+
+    def layer_of(way: str) -> Any:
+        layer = fr.LSTM(arguments.input_size, hidden, seed=0)
+        budget = int(layer.training_bytes(1, steps) * arguments.share)
+        return fr.Checkpointed(layer, memory_budget=budget) if way == "budget" else layer
+
     x = np.random.default_rng(0).standard_normal((1, steps, arguments.input_size), np.float32)
     dy = np.ones((1, steps, hidden), np.float32)
-    found: dict[str, Any] = {"tape": plain}
+
+    def train(layer: Any) -> tuple[float, np.ndarray, np.ndarray]:
+        start = time.perf_counter()
+        y, _, tape = layer.forward(x)
+        dx, _ = layer.backward(tape, dy)
+        return time.perf_counter() - start, y, dx
+
+    if arguments.way == "turns":
+        layers = {way: layer_of(way) for way in ("plain", "budget")}
+        times: dict[str, list[float]] = {way: [] for way in layers}
+        for _ in range(arguments.rounds + 1):
+            for way, layer in layers.items():
+                times[way].append(train(layer)[0])
+        return {way: seconds[1:] for way, seconds in times.items()}
+    layer = layer_of(arguments.way)
     if arguments.way == "arrays":
         y, dx = np.ones_like(dy), np.ones_like(x)
-        found["peak"] = peak_resident_bytes()
-    else:
-        y = dx = None
-        seconds = []
-        for _ in range(STEPS_OF_TRAINING):
-            del y, dx
-            start = time.perf_counter()
-            y, _, tape = layer.forward(x)
-            dx, _ = layer.backward(tape, dy)
-            seconds.append(time.perf_counter() - start)
-        found["peak"] = peak_resident_bytes()
-        found["first"], found["later"] = seconds[0], statistics.median(seconds[1:])
-        found["answer"] = hashlib.sha256(y.tobytes() + dx.tobytes()).hexdigest()
-        found["segments"] = len(layer.segments(1, steps)) if arguments.way == "budget" else 1
+        return {"peak": peak_resident_bytes()}
+    first, y, dx = train(layer)
+    del y, dx
+    _, y, dx = train(layer)
+    found: dict[str, Any] = {"first": first, "peak": peak_resident_bytes()}
+    found["answer"] = [hashlib.sha256(a).hexdigest() for a in (y, dx, layer.gradient_vector)]
+    found["segments"] = len(layer.segments(1, steps)) if arguments.way == "budget" else 1
+    found["whole"] = layer_of("plain").training_bytes(1, steps)
     return found
 
 
@@ -80,41 +88,31 @@ def main() -> None:
     parser.add_argument("--hidden-size", type=int, default=128)
     parser.add_argument("--share", type=float, default=1 / 16, help="of what plain BPTT takes")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--way", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
         print(json.dumps(measure(arguments)))
         return
-    rounds = [
-        {way: run(way, arguments) for way in ("arrays", "plain", "budget")}
-        for _ in range(arguments.rounds)
-    ]
-    answers = {found[way]["answer"] for found in rounds for way in ("plain", "budget")}
-    assert len(answers) == 1, "y or dx differ"
+    found = {way: run(way, arguments) for way in ("arrays", "plain", "budget")}
+    assert found["plain"]["answer"] == found["budget"]["answer"], "y, dx or gradients differ"
+    times = run("turns", arguments)
     print(
         f"LSTM, N 1, T {arguments.steps}, I {arguments.input_size}, H {arguments.hidden_size}, "
-        f"threads {arguments.threads}; y and dx are the same bits"
+        f"threads {arguments.threads}; y, dx and all gradients are the same bits"
     )
-    print(f"{'':<26}{'segments':>9}{'later s':>9}{'first s':>9}{'MB':>8}")
-    memory: dict[str, float] = {}
-    for way in ("plain", "budget"):
-        found = [results[way] for results in rounds]
-        memory[way] = statistics.median(
-            results[way]["peak"] - results["arrays"]["peak"] for results in rounds
-        )
-        later, first = (statistics.median(f[key] for f in found) for key in ("later", "first"))
-        name = way
-        if way == "budget":
-            name = f"budget {1e-6 * arguments.share * found[0]['tape']:.1f} MB"
-        line = f"{name:<26}{found[0]['segments']:>9}{later:>9.2f}{first:>9.2f}"
-        print(f"{line}{1e-6 * memory[way]:>8.1f}")
-    ratio = {
-        key: statistics.median(r["budget"][key] / r["plain"][key] for r in rounds)
-        for key in ("later", "first")
-    }
+    print(f"{'':<20}{'segments':>9}{'s':>9}{'first s':>9}{'MB':>9}")
+    memory = {way: found[way]["peak"] - found["arrays"]["peak"] for way in ("plain", "budget")}
+    budget = 1e-6 * arguments.share * found["plain"]["whole"]
+    for way, name in (("plain", "plain"), ("budget", f"budget {budget:.1f} MB")):
+        seconds, first = statistics.median(times[way]), found[way]["first"]
+        line = f"{name:<20}{found[way]['segments']:>9}{seconds:>9.2f}{first:>9.2f}"
+        print(f"{line}{1e-6 * memory[way]:>9.1f}")
+    pairs = zip(times["budget"], times["plain"], strict=True)
+    ratio = statistics.median(budget / plain for budget, plain in pairs)
+    first_ratio = found["budget"]["first"] / found["plain"]["first"]
     share = memory["budget"] / memory["plain"]
-    print(f"{'budget / plain':<35}{ratio['later']:>9.2f}{ratio['first']:>9.2f}{share:>8.3f}")
+    print(f"{'budget / plain':<29}{ratio:>9.2f}{first_ratio:>9.2f}{share:>9.3f}")
 
 
 if __name__ == "__main__":
