@@ -27,13 +27,13 @@ MAY_IMPORT = {
     "initializers": {"_checks"},
     "reference": set(),
     "sharing": {"_checks"},
-    "states": {"_checks"},
+    "state_trees": {"_checks"},
     "protocol": {"_checks", "serialization", "sharing"},  # unpickling names who rebuilds
     "ragged": set(),
     "recurrent": {"_checks", "initializers", "ops", "plan", "protocol", "sharing"},
     "dropout": {"_checks", "initializers", "protocol"},
-    "bptt": {"_checks", "protocol", "states"},
-    "checkpointing": {"_checks", "initializers", "protocol", "sharing", "states"},
+    "bptt": {"_checks", "protocol", "state_trees"},
+    "checkpointing": {"_checks", "initializers", "protocol", "sharing", "state_trees"},
     "composition": {"_checks", "initializers", "dropout", "protocol", "sharing"},
     "network": {
         "_checks", "initializers", "composition", "dropout", "plan", "protocol", "recurrent",
@@ -63,9 +63,9 @@ MAY_IMPORT = {
     },
     "training": {
         "_checks", "bptt", "data", "initializers", "losses", "optim", "progress", "protocol",
-        "states",
+        "state_trees",
     },
-    "testing": {"_checks", "protocol", "states"},
+    "testing": {"_checks", "protocol", "state_trees"},
     "configuration": {"_isa", "_threads", "ops"},
     "threadpools": {"_isa", "_threads", "ops"},
     "cli": {"_isa", "configuration", "ops", "cli", "protocol", "serialization", "training", ""},

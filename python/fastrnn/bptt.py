@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastrnn import _checks
 from fastrnn._checks import FloatArray
 from fastrnn.protocol import Layer, Recurrent, Tape, walk
-from fastrnn.states import like
+from fastrnn.state_trees import like
 
 REPLICAS = ("sum", "mean")
 

@@ -14,7 +14,7 @@ from fastrnn import _checks, initializers
 from fastrnn._checks import FloatArray
 from fastrnn.protocol import Layer, Recurrent, Shapes, Tape, adopt, walk
 from fastrnn.sharing import Holders
-from fastrnn.states import leaves
+from fastrnn.state_trees import leaves
 
 # Rows over which kernels add up weight gradients at once (cpp/kernels/schedule.hpp): segments of
 # whole chunks leave none half full, and their sums run over the same rows as those of one pass.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastrnn._checks import FloatArray
 from fastrnn.protocol import Layer
-from fastrnn.states import leaves, like
+from fastrnn.state_trees import leaves, like
 
 __all__ = [
     "TOLERANCES",

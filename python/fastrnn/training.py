@@ -15,7 +15,7 @@ from fastrnn.bptt import REPLICAS, average_replicas, check_runs_on, steps_pair, 
 from fastrnn.data import Batch, Dataset, ParallelStreams, batches
 from fastrnn.progress import ProgressLine
 from fastrnn.protocol import Layer
-from fastrnn.states import replaced
+from fastrnn.state_trees import replaced
 
 DataLike = Dataset | ParallelStreams | tuple[Any, ...]
 
