@@ -296,7 +296,11 @@ def test_gradients_that_are_not_finite_stop_training():
         ({"epochs": 1, "batch_size": 1.5}, TypeError, "batch_size: expected an integer"),
         ({"epochs": 1, "patience": 3}, ValueError, "patience: expected validation data with it"),
         ({"epochs": 1, "seed": "x"}, TypeError, "seed: expected an integer or None, got str"),
-        ({"epochs": 1, "validation": 3}, TypeError, "validation: expected a Dataset or a tuple"),
+        (
+            {"epochs": 1, "validation": 3},
+            TypeError,
+            "validation: expected a Dataset, ParallelStreams or a tuple",
+        ),
     ],
 )
 def test_bad_fit_options(options, error, message):

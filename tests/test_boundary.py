@@ -19,7 +19,7 @@ FORWARD = [
 BACKWARD = [
     "cell", "panels", "tape", "dy", "dh_n", "dc_n", "batch", "steps", "lengths", "reverse",
     "threads", "dx", "add_to_dx", "dh0", "dc0", "dweight_ih", "dweight_hh", "dbias_ih", "dbias_hh",
-    "workspace",
+    "weight_sums", "workspace",
 ]  # fmt: skip
 
 
@@ -81,6 +81,7 @@ def backward_arguments():
         "dh0": zeros(BATCH, HIDDEN),
         "dc0": zeros(BATCH, HIDDEN),
         **weights("d"),
+        "weight_sums": panels("forward"),
         "workspace": aligned_empty(kernels.workspace_size("backward", True, *SIZE, 4), np.uint8),
     }
 
@@ -211,7 +212,7 @@ def test_calls_side_by_side_run(call):
 
 WRITTEN = {
     "forward": ("y", "h_n", "c_n", "tape", "workspace"),
-    "backward": ("tape", "dx", "dh0", "dc0", *weights("d"), "workspace"),
+    "backward": ("tape", "dx", "dh0", "dc0", *weights("d"), "weight_sums", "workspace"),
 }
 
 
@@ -367,3 +368,17 @@ def test_stored_names_are_those_of_the_module():
     assert list(forward_arguments()) == FORWARD
     assert list(backward_arguments()) == BACKWARD
     assert set(ops.CELLS) >= {CELL}
+
+
+def test_bad_weight_sums_are_refused():
+    good = {"cell": CELL, "weight_sums": panels("forward"), **weights("d")}
+    kernels.add_weight_sums(**good)
+    size = good["weight_sums"].size
+    for name, wrong in (
+        ("weight_sums", aligned_empty(size - 1, np.float32)),
+        ("weight_sums", aligned_empty(size, np.int32)),
+        ("dweight_ih", good["dweight_ih"].astype(np.float64)),
+        ("dbias_hh", good["dbias_hh"][:-1]),
+    ):
+        with pytest.raises((TypeError, ValueError), match=f"{name}: expected"):
+            kernels.add_weight_sums(**good | {name: wrong})

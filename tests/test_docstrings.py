@@ -40,3 +40,12 @@ def test_the_readme_shows_what_runs():
     code = code.replace("epochs=40", "epochs=2")  # shown whole, run short
     compile(code, "README.md", "exec")
     assert "fr.Trainer" in code
+
+
+def test_the_worked_example_of_bptt_runs_and_learns():
+    page = Path(__file__).parent.parent / "docs" / "bptt.md"
+    blocks = page.read_text(encoding="utf-8").split("```python\n")[1:]
+    (code,) = [block.split("```")[0] for block in blocks if "import numpy" in block]
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert names["history"].values("loss")[-1] < 0.2

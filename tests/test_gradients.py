@@ -98,6 +98,9 @@ OTHER_LAYERS = {
     "Residual, both directions": lambda: fr.Bidirectional(
         fr.Residual(fr.GRU(INPUTS, INPUTS, dtype="float64", seed=0)), "mean", seed=1
     ),
+    "Checkpointed": lambda: fr.Checkpointed(  # in one segment; more: test_checkpointing.py
+        fr.GRU(INPUTS, 3, dtype="float64", seed=0), memory_budget=10**6
+    ),
     "Bidirectional of a stack": lambda: fr.Bidirectional(
         fr.LSTM(INPUTS, 3, 2, dtype="float64", seed=0), seed=1
     ),

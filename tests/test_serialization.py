@@ -31,6 +31,7 @@ MODELS = {
     "one layer": lambda: RecurrentLayer("lstm", 3, 4, reverse=True, seed=0),
     "stack": lambda: fr.Stacked([fr.GRU(3, 4, seed=0), fr.Dropout(0.1), fr.LSTM(4, 2, seed=1)]),
     "bidirectional": lambda: fr.Bidirectional(fr.RNN(3, 4, seed=0), "sum", seed=1),
+    "checkpointed": lambda: fr.Checkpointed(fr.GRU(3, 4, 2, seed=0), memory_budget=10**6),
     "model": lambda: fr.Sequential(
         [
             fr.Standardize([0.1, 0.2, 0.3], [1.0, 2.0, 3.0]),

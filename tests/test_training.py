@@ -210,3 +210,182 @@ def test_accuracy_on_japanese_vowels(seed):
     trainer = fr.Trainer(model, optimizer=fr.optim.Adam(3e-3), clip_norm=1.0)
     trainer.fit((data.train_x, data.train_y), epochs=40, seed=seed, progress=False)
     assert trainer.evaluate((data.test_x, data.test_y)).accuracy >= 0.96
+
+
+# ---- truncated BPTT and carried states ----
+
+
+def latch(count, length, seed):
+    """Sequences with a rare impulse of either sign; the target is the sign of the last one."""
+    rng = np.random.default_rng(seed)
+    impulses = rng.choice([-1, 1], (count, length)) * (rng.random((count, length)) < 0.04)
+    impulses[:, 0] = rng.choice([-1, 1], count)
+    x = impulses[..., None].astype(np.float32)
+    y = np.zeros((count, length), np.int64)
+    for t in range(length):
+        y[:, t] = np.where(impulses[:, t], impulses[:, t] > 0, y[:, t - 1])
+    return x, y
+
+
+def tagger(seed=0, hidden=12, dtype="float32"):
+    return fr.Sequential(
+        [
+            fr.GRU(1, hidden, dtype=dtype, seed=seed),
+            fr.Linear(hidden, 2, dtype=dtype, seed=seed + 1),
+        ]
+    )
+
+
+def test_carried_states_learn_what_no_batch_shows():
+    """Impulses are 25 steps apart, batches have 8: most of them show none."""
+    accuracies = {}
+    train, test = latch(16, 400, 0), latch(16, 400, 1)
+    for carried in (True, False):
+        if carried:
+            data, held_out = (
+                fr.data.ParallelStreams(list(x), list(y), 16, 8) for x, y in (train, test)
+            )
+        else:
+            data, held_out = ((x.reshape(-1, 8, 1), y.reshape(-1, 8)) for x, y in (train, test))
+        trainer = fr.Trainer(tagger(), optimizer=fr.optim.Adam(1e-2), clip_norm=1.0)
+        trainer.fit(data, epochs=12, batch_size=16, seed=0, progress=False)
+        accuracies[carried] = trainer.evaluate(held_out, batch_size=16).accuracy
+    assert accuracies[True] > 0.99
+    assert accuracies[False] < 0.8
+
+
+def test_truncated_bptt_learns_the_same_task_from_whole_sequences():
+    trainer = fr.Trainer(tagger(), optimizer=fr.optim.Adam(1e-2), clip_norm=1.0, bptt_steps=(5, 10))
+    trainer.fit(latch(16, 400, 0), epochs=8, batch_size=16, seed=0, progress=False)
+    assert trainer.evaluate(latch(16, 400, 1)).accuracy > 0.99
+
+
+@pytest.mark.parametrize("replicas", ["sum", "mean"])
+def test_carried_states_by_hand(replicas):
+    rng = np.random.default_rng(3)
+    x = [rng.standard_normal((n, 1)) for n in (7, 4, 9, 2, 5)]
+    y = [rng.integers(0, 2, len(row)) for row in x]
+    streams = fr.data.ParallelStreams(x, y, 2, 3)
+    model, twin = (tagger(dtype="float64") for _ in range(2))
+    history = fr.Trainer(model, optimizer=fr.optim.SGD(0.1), replicas=replicas).fit(
+        streams, epochs=1, seed=0, progress=False
+    )
+    order_rng = np.random.default_rng(0).spawn(2)[0]
+    state, optimizer, losses, weights = np.zeros((1, 2, 12)), fr.optim.SGD(0.1), [], []
+    resets = []
+    for batch in streams.batches(order_rng):
+        state = state.copy()
+        state[:, batch.reset] = 0
+        resets.append(batch.reset.sum())
+        outputs, (state, _), tape = twin.forward(batch.x, (state, None), lengths=batch.lengths)
+        value, doutputs = fr.losses.SoftmaxCrossEntropy()(outputs, batch.y, batch.mask)
+        twin.zero_grad()
+        twin.backward(tape, doutputs)
+        if replicas == "mean":
+            fr.average_replicas(twin, batch.x.shape[1])
+        optimizer.step(twin.parameter_vector, twin.gradient_vector)
+        losses.append(value)
+        weights.append(batch.mask.sum())
+    assert resets[0] == 2
+    assert 1 in resets  # a row begins while the other goes on
+    assert_near(model.parameter_vector, twin.parameter_vector, "parameters")
+    assert len(losses) > 3
+    assert history.epochs[0].loss == pytest.approx(np.average(losses, weights=weights))
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_truncated_steps_by_hand(ragged):
+    x, y = latch(6, 23, 4)
+    lengths = np.array([23, 4, 11, 0, 20, 7]) if ragged else None
+    x = x.astype(np.float64)
+    model, twin = (tagger(dtype="float64") for _ in range(2))
+    trainer = fr.Trainer(
+        model, optimizer=fr.optim.SGD(0.5), clip_norm=0.1, bptt_steps=(5, 8), replicas="mean"
+    )
+    history = trainer.fit((x, y, lengths), epochs=1, batch_size=6, seed=0, progress=False)
+    order = np.random.default_rng(0).spawn(2)[0].permutation(6)
+    x, y = x[order], y[order]
+    valid = None if lengths is None else lengths[order]
+    mask = None if valid is None else np.arange(23) < valid[:, None]
+    optimizer, losses, counts = fr.optim.SGD(0.5), [], []
+    windows = fr.truncated_bptt(twin, x, (5, 8), lengths=valid, replicas="mean")
+    for window in windows:
+        new = slice(window.start, window.stop)
+        part = None if mask is None else mask[:, new]
+        value, doutputs = fr.losses.SoftmaxCrossEntropy()(window.outputs, y[:, new], part)
+        twin.zero_grad()
+        window.backward(doutputs)
+        fr.optim.clip_by_global_norm(twin.gradient_vector, 0.1)
+        optimizer.step(twin.parameter_vector, twin.gradient_vector)
+        losses.append(value)
+        counts.append(6 * (window.stop - window.start) if part is None else part.sum())
+    assert len(losses) == 5
+    assert_near(model.parameter_vector, twin.parameter_vector, "parameters")
+    assert history.epochs[0].loss == pytest.approx(np.average(losses, weights=counts))
+
+
+def test_truncation_behind_the_end_is_full_bptt_bit_for_bit():
+    results = []
+    for steps in (None, 10, (10, 99)):
+        model = tagger()
+        trainer = fr.Trainer(model, bptt_steps=steps)
+        trainer.fit(latch(12, 10, 0), epochs=2, batch_size=4, seed=0, progress=False)
+        results.append(model.parameter_vector.copy())
+    assert_same_bits(results[1], results[0], "parameters")
+    assert_same_bits(results[2], results[0], "parameters")
+
+
+def test_windows_without_targets_change_nothing_and_carry_the_state():
+    x, y = latch(4, 12, 0)
+    mask = np.zeros((4, 12), bool)
+    mask[:, 10:] = True
+    model, twin = tagger(), tagger()
+    optimizer = fr.optim.Adam(0.1)
+    fr.Trainer(model, optimizer=optimizer, bptt_steps=2).fit(
+        (x, y, None, mask), epochs=1, batch_size=4, seed=0, progress=False
+    )
+    order = np.random.default_rng(0).spawn(2)[0].permutation(4)
+    _, state = twin(x[order, :10])
+    outputs, _, tape = twin.forward(x[order, 10:], state)
+    _, doutputs = fr.losses.SoftmaxCrossEntropy()(outputs, y[order, 10:])
+    twin.backward(tape, doutputs)
+    fr.optim.Adam(0.1).step(twin.parameter_vector, twin.gradient_vector)
+    assert_same_bits(model.parameter_vector, twin.parameter_vector, "parameters")
+
+
+def test_evaluating_streams_carries_the_state():
+    x, y = latch(5, 37, 0)
+    model = tagger()
+    trainer = fr.Trainer(model)
+    streams = fr.data.ParallelStreams(list(x), list(y), 2, 4)
+    shown, whole = trainer.evaluate(streams), trainer.evaluate((x, y))
+    assert shown.accuracy == whole.accuracy
+    assert shown.loss == pytest.approx(whole.loss, rel=1e-5)
+    history = trainer.fit(streams, streams, epochs=1, progress=False)
+    assert history.epochs[0].validation_accuracy is not None
+
+
+@pytest.mark.parametrize(("options", "data", "message"), [
+    ({"bptt_steps": (3, 2)}, None, "bptt_steps: expected k1 <= k2"),
+    ({"replicas": "both"}, None, "replicas: expected one of sum, mean"),
+    ({"bptt_steps": 3, "model": classifier()}, None, "keep the time axis, got Last"),
+    ({"bptt_steps": 3, "model": fr.GRU(1, 2, bidirectional=True)}, None, "run forward in time"),
+    ({"bptt_steps": 3}, (np.ones((4, 5, 1), np.float32), [0, 1, 0, 1]), "train: expected a target"),
+    (
+        {"model": fr.GRU(1, 2, bidirectional=True)},
+        fr.data.ParallelStreams(np.ones(8), np.ones(8), 2, 2),
+        "run forward in time",
+    ),
+])  # fmt: skip
+def test_truncation_and_streams_refuse_what_makes_no_sense(options, data, message):
+    options = {"model": tagger()} | options
+    if data is None:
+        with pytest.raises(ValueError, match=message):
+            fr.Trainer(**options)
+        return
+    trainer = fr.Trainer(**options)
+    with pytest.raises(ValueError, match=message):
+        trainer.fit(data, epochs=1)
+    if isinstance(data, fr.data.ParallelStreams):
+        with pytest.raises(ValueError, match=message):
+            trainer.evaluate(data)

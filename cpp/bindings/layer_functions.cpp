@@ -193,7 +193,7 @@ BackwardArguments<T> backward_arguments(Views<T>& views, const std::string& cell
                                         const OptionalArray& dc0, const py::array& dweight_ih,
                                         const OptionalArray& dweight_hh, const OptionalArray& dbias_ih,
                                         const OptionalArray& dbias_hh, const OptionalArray& dunit_weights,
-                                        const py::array& workspace) {
+                                        const OptionalArray& weight_sums, const py::array& workspace) {
   const auto [I, H] = sizes_of("dweight_ih", cell_of(cell), dweight_ih);
   const LayerSize size = layer_size(cell, batch, steps, I, H);
   require_weights(size.cell, "dweight_hh, dbias_hh, dunit_weights", dweight_hh, dbias_hh, dunit_weights);
@@ -216,7 +216,10 @@ BackwardArguments<T> backward_arguments(Views<T>& views, const std::string& cell
            views.write_flat("dweight_hh", dweight_hh, {rows, H}),
            views.write_flat("dbias_ih", dbias_ih, {rows}), views.write_flat("dbias_hh", dbias_hh, {rows}),
            views.write_flat("dunit_weights", dunit_weights, {unit_weights_of(size.cell) * H})},
-          views.scratch("workspace", workspace, backward_workspace_bytes<T>(size))};
+          views.scratch("workspace", workspace, backward_workspace_bytes<T>(size)),
+          weight_sums
+              ? views.template scratch<T>("weight_sums", *weight_sums, panel_size<T>(Pass::forward, size))
+              : nullptr};
 }
 
 void run_backward(const std::string& cell, const py::array& panels, const py::array& tape,
@@ -225,14 +228,35 @@ void run_backward(const std::string& cell, const py::array& panels, const py::ar
                   const OptionalArray& dx, bool add_to_dx, const py::array& dh0, const OptionalArray& dc0,
                   const py::array& dweight_ih, const OptionalArray& dweight_hh, const OptionalArray& dbias_ih,
                   const OptionalArray& dbias_hh, const OptionalArray& dunit_weights,
-                  const py::array& workspace) {
+                  const OptionalArray& weight_sums, const py::array& workspace) {
   with_scalar("panels", panels, [&](auto zero) {
     Views<decltype(zero)> views;
-    const auto arguments = backward_arguments(views, cell, panels, tape, dy, dh_n, dc_n, batch, steps,
-                                              lengths, reverse, threads, dx, add_to_dx, dh0, dc0, dweight_ih,
-                                              dweight_hh, dbias_ih, dbias_hh, dunit_weights, workspace);
+    const auto arguments = backward_arguments(
+        views, cell, panels, tape, dy, dh_n, dc_n, batch, steps, lengths, reverse, threads, dx, add_to_dx,
+        dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dunit_weights, weight_sums, workspace);
     const py::gil_scoped_release release;
     backward(arguments);
+  });
+}
+
+void run_add_weight_sums(const std::string& cell, const py::array& weight_sums, const py::array& dweight_ih,
+                         const OptionalArray& dweight_hh, const OptionalArray& dbias_ih,
+                         const OptionalArray& dbias_hh, const OptionalArray& dunit_weights) {
+  with_scalar("weight_sums", weight_sums, [&](auto zero) {
+    using T = decltype(zero);
+    const auto [I, H] = sizes_of("dweight_ih", cell_of(cell), dweight_ih);
+    const LayerSize size = layer_size(cell, 0, 0, I, H);
+    require_weights(size.cell, "dweight_hh, dbias_hh, dunit_weights", dweight_hh, dbias_hh, dunit_weights);
+    const Size rows = gates_of(size.cell) * H;
+    Views<T> views;
+    const T* sums = views.plain_panels("weight_sums", weight_sums, panel_size<T>(Pass::forward, size));
+    const Weights<T> dweights{
+        views.write_flat("dweight_ih", dweight_ih, {rows, I}),
+        views.write_flat("dweight_hh", dweight_hh, {rows, H}), views.write_flat("dbias_ih", dbias_ih, {rows}),
+        views.write_flat("dbias_hh", dbias_hh, {rows}),
+        views.write_flat("dunit_weights", dunit_weights, {unit_weights_of(size.cell) * H})};
+    const py::gil_scoped_release release;
+    add_weight_sums<T>(size, sums, dweights);
   });
 }
 
@@ -332,8 +356,11 @@ void add_layer_functions(py::module_& module) {
   module.def("backward", &run_backward, arg("cell"), arg("panels"), arg("tape"), arg("dy"), arg("dh_n"),
              arg("dc_n"), arg("batch"), arg("steps"), arg("lengths"), arg("reverse"), arg("threads"),
              arg("dx"), arg("add_to_dx"), arg("dh0"), arg("dc0"), arg("dweight_ih"), arg("dweight_hh"),
-             arg("dbias_ih"), arg("dbias_hh"), arg("dunit_weights"), arg("workspace"),
+             arg("dbias_ih"), arg("dbias_hh"), arg("dunit_weights"), arg("weight_sums"), arg("workspace"),
              "Back-propagate through a sequence; use up the tape.");
+  module.def("add_weight_sums", &run_add_weight_sums, arg("cell"), arg("weight_sums"), arg("dweight_ih"),
+             arg("dweight_hh"), arg("dbias_ih"), arg("dbias_hh"), arg("dunit_weights"),
+             "Add sums over several calls of backward to the gradients of the weights.");
   module.def("side_by_side", &side_by_side, arg("pass_name"), arg("layers"), arg("batch"), arg("steps"),
              arg("lengths"), arg("threads"), arg("itemsize"),
              "Whether calls for these layers are done sooner side by side, one thread each.");

@@ -23,6 +23,7 @@ struct Backward {
     T* reset_hidden;  // of a chunk
     T* dx;            // of a chunk
     T* gradient_panels;
+    bool carried = false;  // the caller's gradient panels, which go on from call to call
 
     Memory(const LayerSize& layer, const Timing& timing, void* workspace, void* tape, Index tape_rows)
         : size{layer.input_size, layer.hidden_size},
@@ -42,7 +43,7 @@ struct Backward {
     }
 
     bool few_rows() const {
-      return schedule.chunk_count() == 1 && schedule.chunk(0).rows <= most_rows_added_directly;
+      return !carried && schedule.chunk_count() == 1 && schedule.chunk(0).rows <= most_rows_added_directly;
     }
     Blocked<T> reset_hidden_at(const Slot& slot) const {
       if constexpr (!has_reset_hidden<Cell>) return {};
@@ -59,7 +60,9 @@ struct Backward {
 
   static void run(const BackwardArguments<T>& a) {
     const Index rows = Schedule::kept_rows(a.size.batch, a.size.steps, a.timing.lengths);
-    const Memory memory(a.size, a.timing, a.workspace, a.tape, rows);
+    Memory memory(a.size, a.timing, a.workspace, a.tape, rows);
+    memory.carried = a.weight_sums != nullptr;
+    if (memory.carried) memory.gradient_panels = a.weight_sums;
     const Schedule& schedule = memory.schedule;
     const LayerDimensions size = memory.size;
     const Range all{0, a.size.batch};
@@ -68,8 +71,10 @@ struct Backward {
     start(a.dh_n, d.dh, all, size, schedule.order());
     if (Cell::has_cell_state) start(a.dc_n, d.dc, all, size, schedule.order());
     const PanelLayout<Cell, T> layout{size};
-    std::fill_n(memory.gradient_panels, memory.few_rows() ? layout.forward_section(0) : layout.forward_size(),
-                T(0));
+    if (!memory.carried) {
+      std::fill_n(memory.gradient_panels,
+                  memory.few_rows() ? layout.forward_section(0) : layout.forward_size(), T(0));
+    }
 
     const double work = 2 * row_cost<Cell>(size) * static_cast<double>(memory.rows.lengths().total());
     const Index threads = useful_threads(a.timing.threads, work);
@@ -82,8 +87,9 @@ struct Backward {
     scatter(constant(d.dh), all, size.hidden_size, rows_of(a.dh0, schedule.order()));
     if (Cell::has_cell_state)
       scatter(constant(d.dc), all, size.hidden_size, rows_of(a.dc0, schedule.order()));
-    add_bias_gradients<Cell, T>(size, memory.gradient_panels, gradients_of(a));
-    if (!memory.few_rows()) add_weight_gradients<Cell, T>(size, memory.gradient_panels, gradients_of(a));
+    if (!memory.carried) add_bias_gradients<Cell, T>(size, memory.gradient_panels, gradients_of(a));
+    if (!memory.carried && !memory.few_rows())
+      add_weight_gradients<Cell, T>(size, memory.gradient_panels, gradients_of(a));
     if (a.dx.data && !a.add_to_dx) clear_padding(a.dx, a.size, a.timing.lengths, size.input_size);
   }
 

@@ -98,6 +98,16 @@ void backward(const BackwardArguments<T>& arguments) noexcept {
 }
 
 template <class T>
+void add_weight_sums(const LayerSize& size, const T* weight_sums, const Weights<T>& dweights) noexcept {
+  const WeightRows<T> rows{dweights.weight_ih, dweights.weight_hh, dweights.bias_ih, dweights.bias_hh,
+                           dweights.unit_weights};
+  with_cell(size.cell, [&](auto cell) {
+    using C = typename decltype(cell)::type;
+    add_gradients<C, T>(dimensions_of<C>(size), weight_sums, rows);
+  });
+}
+
+template <class T>
 void backward_side_by_side(const BackwardArguments<T>* calls, int count) noexcept {
   run_side_by_side(calls, count, &backward<T>);
 }
@@ -163,6 +173,7 @@ void pack_linear(std::int64_t input_size, std::int64_t output_size, const T* wei
   template std::size_t backward_workspace_bytes<T>(const LayerSize&) noexcept;                             \
   template void backward<T>(const BackwardArguments<T>&) noexcept;                                         \
   template void backward_side_by_side<T>(const BackwardArguments<T>*, int) noexcept;                       \
+  template void add_weight_sums<T>(const LayerSize&, const T*, const Weights<T>&) noexcept;                \
   template std::size_t linear_workspace_bytes<T>(const LinearSize&) noexcept;                              \
   template void linear_forward<T>(const LinearForwardArguments<T>&) noexcept;                              \
   template void linear_backward<T>(const LinearBackwardArguments<T>&) noexcept;                            \

@@ -7,6 +7,8 @@ unless ``batch_first=False`` makes them (T, N, F).
 
 from fastrnn import data, datasets, initializers, losses, optim
 from fastrnn._threads import get_num_threads, set_num_threads
+from fastrnn.bptt import average_replicas, truncated_bptt
+from fastrnn.checkpointing import Checkpointed
 from fastrnn.composition import Bidirectional, Sequential, Stacked
 from fastrnn.configuration import show_config
 from fastrnn.dropout import Dropout
@@ -25,6 +27,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Bidirectional",
+    "Checkpointed",
     "Dropout",
     "Embedding",
     "History",
@@ -37,6 +40,7 @@ __all__ = [
     "Standardize",
     "Stream",
     "Trainer",
+    "average_replicas",
     "data",
     "datasets",
     "get_num_threads",
@@ -49,4 +53,5 @@ __all__ = [
     "save",
     "set_num_threads",
     "show_config",
+    "truncated_bptt",
 ]

@@ -44,6 +44,13 @@ class _Composite(Layer):
         super()._bind(parameters, gradients, holders)
         bind_children(self, list(self._children.values()))
 
+    def _parts(self) -> tuple[Layer, ...]:
+        return tuple(self._children.values())
+
+    def _discard(self, tape: Tape) -> None:
+        for inner in tape.use(self):
+            inner.discard()
+
     def reseed(self, rng: np.random.Generator) -> None:
         """Draw random numbers (dropout masks) from `rng` from now on."""
         for child in self._children.values():
@@ -251,6 +258,15 @@ class Stacked(_Chain, _RecurrentComposite):
             return sequences.forward(self, x, state, lengths, out)
         return self._record(x, state, lengths, out)
 
+    def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
+        """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes."""
+        recurrent = [layer for layer in self.layers if isinstance(layer, Recurrent)]
+        # Between two layers lie y and dy; a mask and its product with y where there is dropout.
+        arrays = 4 if len(recurrent) < len(self.layers) else 2
+        between = sum(layer.output_size for layer in recurrent[:-1]) * self.dtype.itemsize
+        total = arrays * batch_size * steps * between
+        return total + sum(layer.training_bytes(batch_size, steps, lengths) for layer in recurrent)
+
     def _reversed(self, rng: np.random.Generator) -> Recurrent:
         return Stacked(
             [
@@ -409,6 +425,13 @@ class Bidirectional(_Composite, _RecurrentComposite):
             input_gradient=input_gradient,
             add_to=add_to,
         )
+
+    def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
+        """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes."""
+        both = (self.layer, self.reverse_layer)
+        # Side by side, the second direction has a dx of its own.
+        dx = batch_size * steps * self.input_size * self.dtype.itemsize
+        return dx + sum(layer.training_bytes(batch_size, steps, lengths) for layer in both)
 
     def _reversed(self, rng: np.random.Generator) -> Recurrent:
         return Bidirectional(

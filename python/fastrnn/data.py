@@ -10,38 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import _checks, initializers
+from fastrnn.mini_batch import Batch
 from fastrnn.padding import mask_from_lengths, pad_sequences
+from fastrnn.parallel_streams import ParallelStreams
 from fastrnn.ragged import Ragged
 
 __all__ = [
     "Batch",
     "Dataset",
+    "ParallelStreams",
     "batches",
     "mask_from_lengths",
     "pad_sequences",
     "train_validation_split",
 ]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One mini-batch, cut to its longest sequence.
-
-    Attributes
-    ----------
-    x : ndarray, (N, T, F), or (N, T) integer tokens
-    y : ndarray
-        Targets per sequence (N,) or (N, C), or per step (N, T) or (N, T, C).
-    lengths : ndarray of int64, (N,), or None
-        None where all rows have T steps.
-    mask : ndarray, of y's shape or without its last axis, or None
-        Weights of the targets, zero where there is none; None: all count.
-    """
-
-    x: NDArray[Any]
-    y: NDArray[Any]
-    lengths: NDArray[np.int64] | None
-    mask: NDArray[Any] | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -169,6 +169,12 @@ class RecurrentNetwork(Recurrent):
             own = self._learned.count
             self._learned.bind(parameters[-own:], gradients[-own:])
 
+    def _parts(self) -> tuple[Layer, ...]:
+        return (self._stack,)
+
+    def _discard(self, tape: Tape) -> None:
+        tape.use(self)[0].discard()
+
     def reseed(self, rng: np.random.Generator) -> None:
         """Draw the masks between layers from `rng` from now on."""
         self._stack.reseed(rng)
@@ -276,6 +282,10 @@ class RecurrentNetwork(Recurrent):
         if learned is not None:
             learned.add_gradients(cells)
         return None if dx is None else self._axes(dx), self._layout.packed(cells)
+
+    def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
+        """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes."""
+        return self._stack.training_bytes(batch_size, steps, lengths)
 
     def reversed_twin(self, seed: Seed) -> RecurrentNetwork:
         """Return a layer like this one that runs the other way in time, with its own weights."""

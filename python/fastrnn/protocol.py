@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -40,6 +40,16 @@ class Tape:
         content = self.content(layer)
         self._content = None
         return content
+
+    def discard(self) -> None:
+        """Let go of a tape that no backward pass will use; its memory is used again.
+
+        Raises
+        ------
+        RuntimeError
+            If it was used before.
+        """
+        self._owner._discard(self)
 
     def backward(
         self, layer: Layer, dy: Any, dstate: Any, *, input_gradient: bool
@@ -167,6 +177,20 @@ class Layer(ABC):
     ) -> tuple[Any, Any]:
         """Back-propagate with arguments that `_check_backward` has passed."""
 
+    def _discard(self, tape: Tape) -> None:
+        """Take back the memory of a tape that no backward pass will use."""
+        tape.use(self)
+
+    def _begin_weight_sums(self) -> None:  # noqa: B027
+        """Sum weight gradients over several backward passes as if over one."""
+
+    def _end_weight_sums(self) -> None:  # noqa: B027
+        """Add those sums to `gradients`."""
+
+    def _parts(self) -> tuple[Layer, ...]:
+        """Return the layers that this one is made of."""
+        return ()
+
     def reseed(self, rng: np.random.Generator) -> None:  # noqa: B027
         """Draw random numbers (dropout masks) from `rng` from now on."""
 
@@ -291,6 +315,24 @@ class Recurrent(Layer):
     @abstractmethod
     def reversed_twin(self, seed: int | np.random.Generator | None) -> Recurrent:
         """Return a layer like this one that runs the other way in time, with its own weights."""
+
+    @abstractmethod
+    def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
+        """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes.
+
+        Parameters
+        ----------
+        batch_size, steps : int
+            N and T.
+        lengths : ndarray of int, (N,), or None
+        """
+
+
+def walk(layer: Layer) -> Iterator[Layer]:
+    """Yield a layer and all that it is made of, each before its parts."""
+    yield layer
+    for part in layer._parts():
+        yield from walk(part)
 
 
 def views(vector: FloatArray, shapes: Shapes) -> Mapping[str, FloatArray]:

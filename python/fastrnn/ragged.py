@@ -87,7 +87,20 @@ class Ragged:
         ----------
         indices : ndarray of int, (N,)
         """
-        starts, lengths = self._starts[indices].tolist(), self.lengths[indices].tolist()
+        return self.pieces(indices, np.zeros(len(indices), np.int64), self.lengths[indices])
+
+    def pieces(
+        self, indices: NDArray[np.intp], begin: NDArray[np.int64], counts: NDArray[np.int64]
+    ) -> NDArray[Any]:
+        """Return some steps of some sequences as one array (N, T, ...), zeros behind their ends.
+
+        Parameters
+        ----------
+        indices : ndarray of int, (N,)
+        begin, counts : ndarray of int64, (N,)
+            First step and number of steps of each.
+        """
+        starts, lengths = (self._starts[indices] + begin).tolist(), counts.tolist()
         shape = (len(lengths), max(lengths, default=0), *self.rows.shape[1:])
         padded = np.zeros(shape, self.rows.dtype)
         for row, start, steps in zip(padded, starts, lengths, strict=True):

@@ -72,6 +72,7 @@ class RecurrentLayer(Recurrent):
         )
         self._panels = ops.Panels(self._kind)
         self._buffers = ops.LayerBuffers()
+        self._weight_sums: FloatArray | None = None
         rng = initializers.generator(seed)
         own_vectors(self)
         initializers.uniform_fan(self.parameter_vector, self.hidden_size, rng)
@@ -210,7 +211,24 @@ class RecurrentLayer(Recurrent):
             dc_n,
             self._weight_gradients,
             self._buffers,
+            self._weight_sums,
         )
+
+    def _begin_weight_sums(self) -> None:
+        self._weight_sums = ops.new_weight_sums(self._kind, self._buffers)
+
+    def _end_weight_sums(self) -> None:
+        assert self._weight_sums is not None
+        sums, self._weight_sums = self._weight_sums, None
+        ops.add_weight_sums(self._kind, sums, self._weight_gradients, self._buffers)
+
+    def _discard(self, tape: Tape) -> None:
+        ops.discard(tape.use(self).record, self._buffers)
+
+    def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
+        """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes."""
+        valid = _checks.lengths(lengths, batch_size, steps)
+        return ops.training_bytes(self._kind, batch_size, steps, valid)
 
     def reversed_twin(self, seed: int | np.random.Generator | None) -> RecurrentLayer:
         """Return a layer of the same configuration, running the other way, with its own weights."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastrnn import _checks, safetensors_file
 from fastrnn._checks import FloatArray
+from fastrnn.checkpointing import Checkpointed
 from fastrnn.composition import Bidirectional, Sequential, Stacked
 from fastrnn.dropout import Dropout
 from fastrnn.feedforward import Embedding, Linear
@@ -66,6 +67,8 @@ def from_config(config: Any) -> Layer:
         if kind == "Bidirectional":
             layer, twin = (from_config(arguments.pop(k)) for k in ("layer", "reverse_layer"))
             return Bidirectional(layer, reverse_layer=twin, **arguments)  # type: ignore[arg-type]
+        if kind == "Checkpointed":
+            return Checkpointed(from_config(arguments.pop("layer")), **arguments)  # type: ignore[arg-type]
     except (TypeError, KeyError) as error:
         raise ValueError(f"config of {kind}: {error}") from error
     raise ValueError(f"config: expected a known type of layer, got {kind!r}")

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastrnn import _checks, ops
 from fastrnn._checks import FloatArray
+from fastrnn.checkpointing import Checkpointed
 from fastrnn.composition import Sequential, Stacked
 from fastrnn.dropout import Dropout
 from fastrnn.feedforward import Linear
@@ -190,6 +191,8 @@ def _collect(layer: Layer, leaves: list[_Leaf]) -> None:
     """Append the layers with weights, and the sums between them, in order."""
     if isinstance(layer, RecurrentNetwork):
         _collect(layer._stack, leaves)
+    elif isinstance(layer, Checkpointed):  # streams keep no tape
+        _collect(layer.layer, leaves)
     elif isinstance(layer, (Sequential, Stacked)):
         for child in layer.layers:
             _collect(child, leaves)
@@ -225,6 +228,8 @@ def _structure(layer: Layer, states: Iterator[tuple[FloatArray, FloatArray | Non
         return h if c is None else (h, c)
     if isinstance(layer, RecurrentNetwork):
         return layer._packed(_structure(layer._stack, states))
+    if isinstance(layer, Checkpointed):
+        return _structure(layer.layer, states)
     if isinstance(layer, (Sequential, Stacked)):
         return tuple(_structure(child, states) for child in layer.layers)
     return _structure(layer.layer, states) if isinstance(layer, Residual) else None
@@ -243,6 +248,8 @@ def _flatten(
             yield np.ascontiguousarray(h), None if c is None else np.ascontiguousarray(c)
     elif isinstance(layer, RecurrentNetwork):
         yield from _flatten(layer._stack, layer._initial_states(value, batch), batch)
+    elif isinstance(layer, Checkpointed):
+        yield from _flatten(layer.layer, value, batch)
     elif isinstance(layer, (Sequential, Stacked)):
         for child, part in zip(layer.layers, layer._states("state", value), strict=True):
             yield from _flatten(child, part, batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,18 @@ from numpy.typing import NDArray
 
 from fastrnn._checks import FloatArray
 from fastrnn.protocol import Layer
+from fastrnn.state_trees import leaves, like
+
+__all__ = [
+    "TOLERANCES",
+    "GradientCheck",
+    "assert_near",
+    "assert_same_bits",
+    "check_gradients",
+    "leaves",
+    "like",
+    "random_lengths",
+]
 
 #: Largest accepted error, relative to the largest number compared (at least 1), and why.
 TOLERANCES: dict[str, tuple[float, str]] = {
@@ -72,33 +84,6 @@ def random_lengths(rng: np.random.Generator, batch: int, steps: int) -> NDArray[
         lengths[places[0]] = 0
     lengths[places[-1]] = steps
     return lengths.astype(np.int64)
-
-
-def leaves(state: Any) -> Iterator[FloatArray]:
-    """Yield the arrays of a state: an array, a nested tuple of them, or None.
-
-    Parameters
-    ----------
-    state : ndarray, (N, H) or any shape; tuple or list of states; or None
-    """
-    if isinstance(state, (tuple, list)):
-        for part in state:
-            yield from leaves(part)
-    elif state is not None:
-        yield state
-
-
-def like(state: Any, make: Callable[[FloatArray], Any]) -> Any:
-    """Return a state of the same structure with `make(array)` for each array.
-
-    Parameters
-    ----------
-    state : ndarray, (N, H) or any shape; tuple or list of states; or None
-    make : callable
-    """
-    if isinstance(state, (tuple, list)):
-        return tuple(like(part, make) for part in state)
-    return None if state is None else make(state)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +11,13 @@ import numpy as np
 
 from fastrnn import _checks, initializers, losses, optim
 from fastrnn._checks import FloatArray
-from fastrnn.data import Batch, Dataset, batches
+from fastrnn.bptt import REPLICAS, average_replicas, check_runs_on, steps_pair, truncated_bptt
+from fastrnn.data import Batch, Dataset, ParallelStreams, batches
 from fastrnn.progress import ProgressLine
 from fastrnn.protocol import Layer
+from fastrnn.state_trees import replaced
 
-DataLike = Dataset | tuple[Any, ...]
+DataLike = Dataset | ParallelStreams | tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,13 @@ class Trainer:
         Scale the gradients of all parameters together to at most this norm.
     clip_value : float or None, default None
         Clip each gradient to [-clip_value, clip_value].
+    bptt_steps : int, pair of int or None, default None
+        Truncated BPTT: k1 = k2, or (k1, k2). Every k1 steps the parameters change, by the gradient
+        of these steps' losses through the last k2 steps (see `truncated_bptt`); windows in which no
+        target counts change nothing. Needs a target for every step. None is full BPTT.
+    replicas : {"sum", "mean"}, default "sum"
+        "mean" divides the gradients of recurrent layers by the number of unrolled steps (see
+        `average_replicas`), before clipping.
     callbacks : sequence of callables, default ()
         Each is called with the `History` after every epoch; True ends training.
 
@@ -119,6 +128,8 @@ class Trainer:
         *,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        bptt_steps: int | tuple[int, int] | None = None,
+        replicas: str = "sum",
         callbacks: Sequence[Callback] = (),
     ) -> None:
         if not isinstance(model, Layer):
@@ -130,6 +141,10 @@ class Trainer:
             raise TypeError(f"optimizer: expected an optimizer, got {type(optimizer).__name__}")
         self.clip_norm = _limit("clip_norm", clip_norm)
         self.clip_value = _limit("clip_value", clip_value)
+        self.bptt_steps = None if bptt_steps is None else steps_pair("bptt_steps", bptt_steps)
+        if bptt_steps is not None:
+            check_runs_on(model)
+        self.replicas = _checks.choice("replicas", replicas, REPLICAS)
         for i, callback in enumerate(callbacks):
             if not callable(callback):
                 raise TypeError(
@@ -153,12 +168,15 @@ class Trainer:
 
         Parameters
         ----------
-        train : Dataset, or its arguments as a tuple (x, y) or (x, y, lengths)
-            x padded (N, T, F) or a list of arrays (T_n, F); y per sequence or per step.
+        train : Dataset, or its arguments as a tuple (x, y) or (x, y, lengths), or ParallelStreams
+            x padded (N, T, F) or a list of arrays (T_n, F); y per sequence or per step. With
+            `fastrnn.data.ParallelStreams` states are carried from batch to batch, with no gradient
+            across; a row's state is new (zero) where its sequence begins.
         validation : as `train`, or None
             Evaluated after every epoch.
         epochs : int
         batch_size : int, default 32
+            ParallelStreams have their own.
         seed : int or None, default None
             Of the order of batches and of dropout masks: with the same seed, data and initial
             parameters, training gives the same bits.
@@ -182,6 +200,8 @@ class Trainer:
         """
         data = _dataset("train", train)
         held_out = None if validation is None else _dataset("validation", validation)
+        for name, given in (("train", data), ("validation", held_out)):
+            self._check_data(name, given)
         epochs = _checks.positive_integer("epochs", epochs)
         batch_size = _checks.positive_integer("batch_size", batch_size)
         if patience is not None:
@@ -214,18 +234,23 @@ class Trainer:
 
         Parameters
         ----------
-        data : Dataset or tuple, as for `fit`
+        data : Dataset, tuple or ParallelStreams, as for `fit`
         batch_size : int, default 256
+            ParallelStreams have their own.
 
         Returns
         -------
         Evaluation
         """
         dataset = _dataset("data", data)
+        if isinstance(dataset, ParallelStreams):
+            check_runs_on(self.model)
+        state: Any = None
         total, weight, right, counted = 0.0, 0.0, 0, 0
         classes = isinstance(self.loss, losses.SoftmaxCrossEntropy)
-        for batch in batches(dataset, _checks.positive_integer("batch_size", batch_size)):
-            outputs, _ = self.model(batch.x, lengths=batch.lengths)
+        for batch in _batches(dataset, _checks.positive_integer("batch_size", batch_size)):
+            state = _continued(self.model, batch, state)
+            outputs, state = self.model(batch.x, state, lengths=batch.lengths)
             value, _ = self.loss(outputs, batch.y, batch.mask)
             size = _weight(batch)
             total += value * size
@@ -238,36 +263,81 @@ class Trainer:
 
     def _epoch(
         self,
-        data: Dataset,
-        held_out: Dataset | None,
+        data: Dataset | ParallelStreams,
+        held_out: Dataset | ParallelStreams | None,
         batch_size: int,
         rng: np.random.Generator,
         epoch: int,
     ) -> Epoch:
         start = time.perf_counter()
         total, weight, norms = 0.0, 0.0, []
-        for step, batch in enumerate(batches(data, batch_size, rng)):
-            value, norm = self._step(batch, f"epoch {epoch + 1}, step {step + 1}")
-            size = _weight(batch)
-            total += value * size
-            weight += size
-            norms.append(norm)
+        state: Any = None
+        for step, batch in enumerate(_batches(data, batch_size, rng)):
+            state = _continued(self.model, batch, state)
+            steps = self._steps(batch, state, f"epoch {epoch + 1}, step {step + 1}")
+            for value, norm, size, state in steps:  # noqa: B007 (the last one goes on)
+                total += value * size
+                weight += size
+                norms += [norm] if size else []
         seconds = time.perf_counter() - start
-        loss, norm = total / max(weight, 1e-300), float(np.mean(norms))
+        loss, norm = total / max(weight, 1e-300), float(np.mean(norms or 0.0))
         if held_out is None:
             return Epoch(loss, norm, seconds)
         shown = self.evaluate(held_out)
         return Epoch(loss, norm, seconds, shown.loss, shown.accuracy)
 
-    def _step(self, batch: Batch, where: str) -> tuple[float, float]:
-        """Change the parameters by one batch; return loss and gradient norm before clipping."""
+    def _steps(
+        self, batch: Batch, state: Any, where: str
+    ) -> Iterator[tuple[float, float, float, Any]]:
+        """Change the parameters by one batch, window by window where BPTT is truncated.
+
+        Yields loss, gradient norm before clipping, the weight of the loss, and the state.
+        """
+        if self.bptt_steps is None:
+            outputs, state, tape = self.model.forward(batch.x, state, lengths=batch.lengths)
+            steps = batch.x.shape[1] if batch.lengths is None else int(batch.lengths.max())
+
+            def backward(doutputs: FloatArray) -> None:
+                self.model.backward(tape, doutputs, input_gradient=False)
+                if self.replicas == "mean":
+                    average_replicas(self.model, max(steps, 1))
+
+            value, norm = self._step(outputs, batch.y, batch.mask, backward, where)
+            yield value, norm, _weight(batch), state
+            return
+        windows = truncated_bptt(
+            self.model, batch.x, self.bptt_steps, state, lengths=batch.lengths,
+            replicas=self.replicas,
+        )  # fmt: skip
+        for window in windows:
+            new = slice(window.start, window.stop)
+            mask = None if batch.mask is None else batch.mask[:, new]
+            targets = batch.y[:, new]
+            state = window.state
+            if mask is not None and not mask.any():
+                yield 0.0, 0.0, 0.0, state
+                continue
+            value, norm = self._step(
+                window.outputs, targets, mask, window.backward, f"{where}, time {window.start}"
+            )
+            share = (window.stop - window.start) / batch.x.shape[1]
+            yield value, norm, share * len(targets) if mask is None else float(mask.sum()), state
+
+    def _step(
+        self,
+        outputs: FloatArray,
+        targets: Any,
+        mask: Any,
+        backward: Callable[[FloatArray], None],
+        where: str,
+    ) -> tuple[float, float]:
+        """Change the parameters once; return loss and gradient norm before clipping."""
         model = self.model
-        outputs, _, tape = model.forward(batch.x, lengths=batch.lengths)
-        value, doutputs = self.loss(outputs, batch.y, batch.mask)
+        value, doutputs = self.loss(outputs, targets, mask)
         if not np.isfinite(value):
             raise FloatingPointError(f"loss: expected a finite number, got {value} in {where}")
         model.zero_grad()
-        model.backward(tape, doutputs, input_gradient=False)
+        backward(doutputs)
         gradients = model.gradient_vector
         norm = optim.clip_by_global_norm(
             gradients, np.inf if self.clip_norm is None else self.clip_norm
@@ -278,6 +348,15 @@ class Trainer:
             optim.clip_by_value(gradients, self.clip_value)
         self.optimizer.step(model.parameter_vector, gradients)
         return value, norm
+
+    def _check_data(self, name: str, data: Dataset | ParallelStreams | None) -> None:
+        """Raise unless the model and the kind of training fit to the data."""
+        if isinstance(data, ParallelStreams):
+            check_runs_on(self.model)
+        elif data is not None and self.bptt_steps is not None and not data.per_step:
+            raise ValueError(
+                f"{name}: expected a target for every step for bptt_steps, got one per sequence"
+            )
 
 
 def predict(
@@ -326,13 +405,34 @@ def predict(
     return outputs if model.keeps_time else np.concatenate(outputs)
 
 
-def _dataset(name: str, value: DataLike) -> Dataset:
-    if isinstance(value, Dataset):
+def _batches(
+    data: Dataset | ParallelStreams, batch_size: int, rng: np.random.Generator | None = None
+) -> Iterator[Batch]:
+    if isinstance(data, ParallelStreams):
+        return data.batches(rng)
+    return batches(data, batch_size, rng)
+
+
+def _continued(model: Layer, batch: Batch, state: Any) -> Any:
+    """Return the state that a batch starts from, given that after the one before; None is new."""
+    if state is None or batch.reset is None or batch.reset.all():
+        return None
+    if not batch.reset.any():
+        return state
+    _, begin = model(batch.x[:, :0])  # no steps: what a model begins with
+    return replaced(state, batch.reset, begin)
+
+
+def _dataset(name: str, value: DataLike) -> Dataset | ParallelStreams:
+    if isinstance(value, (Dataset, ParallelStreams)):
         return value
     if isinstance(value, tuple) and 2 <= len(value) <= 4:
         return Dataset(*value)
     got = f"{len(value)} values" if isinstance(value, tuple) else type(value).__name__
-    raise TypeError(f"{name}: expected a Dataset or a tuple (x, y[, lengths[, mask]]), got {got}")
+    raise TypeError(
+        f"{name}: expected a Dataset, ParallelStreams or a tuple (x, y[, lengths[, mask]]), "
+        f"got {got}"
+    )
 
 
 def _limit(name: str, value: float | None) -> float | None:

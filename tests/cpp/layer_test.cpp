@@ -67,6 +67,32 @@ TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on thre
   }
 }
 
+TEST_CASE_TEMPLATE("sums of weight gradients that go on are those of a call of its own", T, float, double) {
+  const std::int64_t sizes[][4] = {{1, 1, 1, 1}, {5, 7, 3, 17}, {40, 20, 30, 70}, {1, 600, 9, 20}};
+  for (const Cell cell : all_cells) {
+    for (const auto& s : sizes) {
+      for (const int threads : {1, 3}) {
+        const LayerSize size{cell, s[0], s[1], s[2], s[3]};
+        Training<T> alone(size, {}, false, threads), carried(size, {}, false, threads);
+        alone.train();
+        Array<T> sums(panel_size<T>(Pass::forward, size));
+        sums.zero();
+        forward(carried.forward_call());
+        BackwardArguments<T> call = carried.backward_call();
+        call.weight_sums = sums.data();
+        backward(call);
+        CHECK(carried.dw_hh[0] == T(0));
+        add_weight_sums<T>(size, sums.data(), call.dweights);
+        CHECK(same(alone.dx, carried.dx));
+        CHECK(same(alone.dw_ih, carried.dw_ih));
+        CHECK(same(alone.dw_hh, carried.dw_hh));
+        CHECK(same(alone.db_ih, carried.db_ih));
+        CHECK(same(alone.db_hh, carried.db_hh));
+      }
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("calls side by side give what each gives alone", T, float, double) {
   const std::int64_t sizes[][4] = {{1, 1, 1, 1}, {5, 60, 3, 17}, {40, 20, 30, 70}, {1, 150, 20, 40}};
   for (const Cell cell : all_cells) {

@@ -168,12 +168,20 @@ struct BackwardArguments {
   Matrix<T> dc0;         // (N, H); LSTM only
   Weights<T> dweights;   // gradients are added to what is there; bias gradients may be null
   void* workspace;       // backward_workspace_bytes; content is of no use afterwards
+  // Null, or panel_size<T>(Pass::forward, size), aligned as panels: sums of the weights' gradients that go on
+  // from call to call, over pieces of the same sequences, the last piece first. The call adds to them instead
+  // of dweights. Zero before the first call; add_weight_sums after the last. Where all rows are equally long
+  // and pieces are whole chunks of steps, these are the additions of one call over all, in its order.
+  T* weight_sums = nullptr;
 };
 
 template <class T>
 std::size_t backward_workspace_bytes(const LayerSize& size) noexcept;
 template <class T>
 void backward(const BackwardArguments<T>& arguments) noexcept;
+// Adds sums of the weights' gradients to dweights (size: uses cell, input_size, hidden_size).
+template <class T>
+void add_weight_sums(const LayerSize& size, const T* weight_sums, const Weights<T>& dweights) noexcept;
 // As forward_side_by_side; so each call has a dx of its own.
 template <class T>
 void backward_side_by_side(const BackwardArguments<T>* calls, int count) noexcept;

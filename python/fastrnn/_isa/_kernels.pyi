@@ -86,7 +86,17 @@ def backward(
     dbias_ih: _Optional,
     dbias_hh: _Optional,
     dunit_weights: _Optional,
+    weight_sums: _Optional,
     workspace: _Array,
+) -> None: ...
+def add_weight_sums(
+    cell: str,
+    weight_sums: _Array,
+    dweight_ih: _Array,
+    dweight_hh: _Optional,
+    dbias_ih: _Optional,
+    dbias_hh: _Optional,
+    dunit_weights: _Optional,
 ) -> None: ...
 def side_by_side(
     pass_name: str,

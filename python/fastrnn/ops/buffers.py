@@ -41,8 +41,10 @@ class BufferPool:
             buffer = self._free.pop()
         except IndexError:
             return aligned_empty(size, np.uint8)
-        # One that is outgrown is replaced by a larger one.
-        return buffer if buffer.size >= size else aligned_empty(size, np.uint8)
+        if buffer.size >= size:
+            return buffer
+        del buffer  # outgrown: gone before there is a larger one
+        return aligned_empty(size, np.uint8)
 
     def give(self, buffer: NDArray[np.uint8]) -> None:
         """Take a buffer back."""
@@ -57,3 +59,4 @@ class LayerBuffers:
         self.forward = BufferPool()
         self.backward = BufferPool()
         self.dx = BufferPool()
+        self.weight_sums = BufferPool()

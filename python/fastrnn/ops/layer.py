@@ -14,7 +14,7 @@ from fastrnn._isa import kernels
 from fastrnn._threads import get_num_threads
 from fastrnn.ops.buffers import LayerBuffers
 from fastrnn.ops.inputs import kernel_input, optional_input
-from fastrnn.ops.panels import LayerKind, Weights
+from fastrnn.ops.panels import LayerKind, Weights, panel_size
 
 Lengths = NDArray[np.int64] | None
 State = tuple[FloatArray, FloatArray | None]
@@ -78,6 +78,8 @@ class BackwardCall(NamedTuple):
         Gradients of the weights, which are added to.
     buffers : LayerBuffers
         Where the workspace comes from.
+    weight_sums : ndarray, (panel size,), or None
+        Of `new_weight_sums`: what is added to instead of `gradients`.
     """
 
     kind: LayerKind
@@ -88,6 +90,7 @@ class BackwardCall(NamedTuple):
     dc_n: FloatArray | None
     gradients: Weights
     buffers: LayerBuffers
+    weight_sums: FloatArray | None
 
 
 def side_by_side(
@@ -176,6 +179,35 @@ def forward_call(
     return ForwardCall(kind, lengths, arguments, y, h_n, c_n, kept, buffers)
 
 
+def discard(record: Record, buffers: LayerBuffers) -> None:
+    """Take back the memory of a record that no backward pass will use.
+
+    Parameters
+    ----------
+    record : Record
+        Of one forward call with these buffers.
+    buffers : LayerBuffers
+    """
+    buffers.tapes.give(record.tape)
+
+
+def training_bytes(kind: LayerKind, batch: int, steps: int, lengths: Lengths) -> int:
+    """Return the bytes of the tape and of both passes' workspaces.
+
+    Parameters
+    ----------
+    kind : LayerKind
+    batch, steps : int
+        N and T.
+    lengths : ndarray of int64, (N,), or None
+    """
+    size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
+    itemsize = kind.weight_itemsize
+    passes = ("forward", "backward")
+    workspaces = sum(_workspace_size(name, True, *size, itemsize) for name in passes)
+    return kernels.tape_size(*size, lengths, itemsize) + workspaces
+
+
 def forward(call: ForwardCall) -> None:
     """Run one layer.
 
@@ -233,6 +265,53 @@ def backward(
     return dx, dstate
 
 
+def new_weight_sums(kind: LayerKind, buffers: LayerBuffers) -> FloatArray:
+    """Return zero sums of weight gradients that go on over several backward passes.
+
+    Passes over segments of a sequence, the last one first, add to them in the order of one pass
+    over all, so that they end in the same bits where segments are whole chunks of equal rows.
+
+    Parameters
+    ----------
+    kind : LayerKind
+    buffers : LayerBuffers
+        Where they come from; `add_weight_sums` gives them back.
+
+    Returns
+    -------
+    ndarray, (panel size,)
+    """
+    size = panel_size(kind, "forward") * kind.dtype.itemsize
+    sums: FloatArray = buffers.weight_sums.take(size)[:size].view(kind.dtype)
+    sums.fill(0)
+    return sums
+
+
+def add_weight_sums(
+    kind: LayerKind, weight_sums: FloatArray, gradients: Weights, buffers: LayerBuffers
+) -> None:
+    """Add what several backward passes have summed to the gradients of the weights.
+
+    Parameters
+    ----------
+    kind : LayerKind
+    weight_sums : ndarray, (panel size,)
+        Of `new_weight_sums`.
+    gradients : Weights
+    buffers : LayerBuffers
+    """
+    kernels.add_weight_sums(
+        kind.cell,
+        weight_sums,
+        gradients.weight_ih,
+        gradients.weight_hh,
+        gradients.bias_ih,
+        gradients.bias_hh,
+        gradients.unit_weights,
+    )
+    buffers.weight_sums.give(weight_sums.view(np.uint8))
+
+
 def backward_beside(
     first: BackwardCall, second: BackwardCall, *, input_gradient: bool, add_to: FloatArray | None
 ) -> tuple[FloatArray | None, tuple[State, State]]:
@@ -283,7 +362,8 @@ def _backward_arguments(
     call: BackwardCall, dx: FloatArray | None, add_to_dx: bool
 ) -> tuple[tuple[Any, ...], State]:
     """Return what the kernels take, the workspace last, and (dh0, dc0) that they fill."""
-    kind, panels, (tape, batch, steps, lengths), dy, dh_n, dc_n, gradients, buffers = call
+    kind, panels, record, dy, dh_n, dc_n, gradients, buffers, weight_sums = call
+    tape, batch, steps, lengths = record
     size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
     dh0 = np.empty((batch, kind.hidden_size), kind.dtype)
     dc0 = np.empty((batch, kind.hidden_size), kind.dtype) if kind.has_cell_state else None
@@ -308,6 +388,7 @@ def _backward_arguments(
         gradients.bias_ih,
         gradients.bias_hh,
         gradients.unit_weights,
+        weight_sums,
         buffers.backward.take(_workspace_size("backward", True, *size, kind.weight_itemsize)),
     )
     return arguments, (dh0, dc0)
