@@ -164,7 +164,7 @@ CONSTRUCTORS = [
         ValueError,
         "nonlinearity: expected one of tanh, relu",
     ),
-    (lambda: RecurrentLayer("lstn", 3, 4), ValueError, "cell: expected one of lstm, gru"),
+    (lambda: RecurrentLayer("lstn", 3, 4), ValueError, "cell: expected one of lstm, "),
     (lambda: fr.Linear(3, 0), ValueError, "output_size: expected at least 1, got 0"),
     (lambda: fr.Embedding(True, 3), TypeError, "num_embeddings: expected an integer, got bool"),
     (lambda: fr.Dropout(-0.1), ValueError, "p: expected 0 <= p < 1, got -0.1"),

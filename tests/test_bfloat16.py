@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastrnn as fr
-from cases import network
+from cases import network, parts, state_of
 from fastrnn import ops
 from fastrnn.ops import panels as panels_module
 from fastrnn.recurrent import RecurrentLayer
@@ -32,8 +32,9 @@ def pair(cell, sizes, seed=0):
     """Return a layer of bfloat16 weights, and one of float32 weights with the same values."""
     layer = RecurrentLayer(cell, *sizes, seed=seed).to("bfloat16")
     plain = layer.to("float32")
-    for name in ("weight_ih", "weight_hh"):
-        plain.parameters[name][...] = rounded(plain.parameters[name])
+    for array in plain.parameters.values():
+        if array.ndim == 2:  # biases and weights per hidden unit stay float32
+            array[...] = rounded(array)
     return layer, plain
 
 
@@ -41,30 +42,37 @@ def draw(cell, batch, steps, inputs, hidden, seed=0):
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((batch, steps, inputs)).astype(np.float32)
     state = [rng.uniform(-1, 1, (batch, hidden)).astype(np.float32) for _ in range(2)]
-    return x, tuple(state) if cell == "lstm" else state[0]
+    return x, state_of(cell, *state)
 
 
 def one_step(cell, layer, x, state):
     """Return h after one step in float64, products of rounded numbers."""
-    w, u, b, d = (
-        layer.parameters[name].astype(np.float64)
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    )
-    h, c = state if cell == "lstm" else (state, None)
-    from_x, from_h = rounded(x) @ w.T + b, rounded(h) @ u.T + d
+    given = {name: array.astype(np.float64) for name, array in layer.parameters.items()}
+    h, c = parts(cell, state)
+    from_x = rounded(x) @ given["weight_ih"].T + given["bias_ih"]
+    if cell.startswith("independent"):  # h is rounded for matrices only
+        from_h = h * given["weight_hh"]
+    else:
+        from_h = rounded(h) @ given["weight_hh"].T + given["bias_hh"]
 
     def sigmoid(a):
         return 1 / (1 + np.exp(-a))
 
-    if cell == "lstm":
-        i, f, g, o = np.split(from_x + from_h, 4, axis=1)
-        return sigmoid(o) * np.tanh(sigmoid(f) * c + sigmoid(i) * np.tanh(g))
+    if cell.startswith("lstm"):
+        gates = ops.CELLS[cell].gates
+        a_i, *a_f, g, a_o = np.split(from_x + from_h, gates, axis=1)
+        p = given.get("weight_peephole", np.zeros((gates - 1) * h.shape[1]))
+        p_i, *p_f, p_o = np.split(p, gates - 1)
+        i = sigmoid(a_i + p_i * c)
+        f = sigmoid(a_f[0] + p_f[0] * c) if a_f else 1 - i
+        c = f * c + i * np.tanh(g)
+        return sigmoid(a_o + p_o * c) * np.tanh(c)
     if cell == "gru":
         (r_x, z_x, n_x), (r_h, z_h, n_h) = np.split(from_x, 3, axis=1), np.split(from_h, 3, axis=1)
         z = sigmoid(z_x + z_h)
         return (1 - z) * np.tanh(n_x + sigmoid(r_x + r_h) * n_h) + z * h
     a = from_x + from_h
-    return np.tanh(a) if cell == "rnn_tanh" else np.maximum(a, 0)
+    return np.tanh(a) if cell.endswith("rnn_tanh") else np.maximum(a, 0)
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (16, 16), (17, 33), (6, 70), (32, 64)])
@@ -107,7 +115,7 @@ def test_bits_do_not_depend_on_how_a_sequence_is_run(cell, data):
     row = data.draw(st.integers(0, batch - 1))
     own = tuple(part[row : row + 1] for part in leaves(state))
     alone, last = layer(
-        x[row : row + 1, : lengths[row]], own if cell == "lstm" else own[0], lengths=None
+        x[row : row + 1, : lengths[row]], state_of(cell, own[0], own[-1]), lengths=None
     )
     assert_same_bits(alone[0], y[row, : lengths[row]], "a row alone")
     for got, expected in zip(leaves(last), leaves(final), strict=True):
@@ -233,7 +241,8 @@ def test_the_plan_tells(cell):
     layer = RecurrentLayer(cell, 32, 64)
     full = layer.explain_plan(1, 10)
     plan = layer.to("bfloat16").explain_plan(1, 10)
-    biases = 4 * 64 * {"rnn_tanh": 1, "rnn_relu": 1, "gru_reset_before": 3}.get(cell, 4)
+    blocks = ops.CELLS[cell].gates + (cell == "gru")  # n's two products have two biases
+    biases = 4 * 64 * (blocks + ops.CELLS[cell].unit_weights)  # these are not halved
     assert plan.forward_panel_bytes - biases == (full.forward_panel_bytes - biases) // 2
     assert plan.dtype == "bfloat16"
     assert plan.bfloat16 == ("dot product" if dot(cell) else "widened")

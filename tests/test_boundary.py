@@ -9,7 +9,8 @@ from fastrnn import ops
 from fastrnn._isa import kernels
 from fastrnn.ops import aligned_empty
 
-CELL, BATCH, STEPS, INPUTS, HIDDEN = "lstm", 4, 5, 3, 6
+# A cell that has all kinds of arrays.
+CELL, BATCH, STEPS, INPUTS, HIDDEN = "lstm_peephole", 4, 5, 3, 6
 SIZE = (CELL, BATCH, STEPS, INPUTS, HIDDEN)
 LENGTHS = np.array([5, 0, 2, 3])
 FORWARD = [
@@ -19,7 +20,7 @@ FORWARD = [
 BACKWARD = [
     "cell", "panels", "tape", "dy", "dh_n", "dc_n", "batch", "steps", "lengths", "reverse",
     "threads", "dx", "add_to_dx", "dh0", "dc0", "dweight_ih", "dweight_hh", "dbias_ih", "dbias_hh",
-    "weight_sums", "workspace",
+    "dunit_weights", "weight_sums", "workspace",
 ]  # fmt: skip
 
 
@@ -34,6 +35,7 @@ def weights(prefix=""):
         f"{prefix}weight_hh": zeros(rows, HIDDEN),
         f"{prefix}bias_ih": zeros(rows),
         f"{prefix}bias_hh": zeros(rows),
+        f"{prefix}unit_weights": zeros(3 * HIDDEN),
     }
 
 
@@ -207,7 +209,7 @@ def test_calls_side_by_side_run(call):
     with pytest.raises(ValueError, match="calls: expected at least one, got none"):
         getattr(kernels, f"{call}_side_by_side")([])
     with pytest.raises(TypeError):
-        getattr(kernels, f"{call}_side_by_side")([("lstm", None)])
+        getattr(kernels, f"{call}_side_by_side")([(CELL, None)])
 
 
 WRITTEN = {
@@ -259,7 +261,7 @@ def test_a_written_array_with_a_stride_of_zero_is_refused():
     [
         ("lengths", np.array([5, 0, 6, 3]), r"lengths\[2\]: expected 0..T = 0..5, got 6"),
         ("lengths", np.array([5, 0, -1, 3]), r"lengths\[2\]: expected 0..T = 0..5, got -1"),
-        ("cell", "lstn", "cell: expected lstm, gru"),
+        ("cell", "lstn", "cell: expected one of rnn_tanh, .*, got lstn"),
         ("c_n", None, "c_n: expected an array, got None"),
     ],
 )
@@ -282,6 +284,40 @@ def test_cells_without_c_refuse_it():
     arguments = forward_arguments() | {"cell": "rnn_tanh"}
     with pytest.raises(ValueError, match="c0: expected None, this cell has no c"):
         kernels.forward(**arguments)
+
+
+#: What the weights of a cell must not be, beside those of CELL, and what is said.
+WRONG_WEIGHTS = [
+    ("lstm", {}, "a recurrent matrix and no unit weights"),
+    ("lstm_peephole", {"unit_weights": None}, "a recurrent matrix and unit weights"),
+    ("lstm_peephole", {"weight_hh": None}, "a recurrent matrix and unit weights"),
+    ("independent_rnn_tanh", {}, "no recurrent matrix nor its bias and unit weights"),
+    ("independent_rnn_tanh", {"weight_hh": None}, "no recurrent matrix nor its bias and unit"),
+    (
+        "independent_rnn_tanh",
+        {"weight_hh": None, "bias_hh": None, "unit_weights": None},
+        "no recurrent matrix nor its bias and unit weights",
+    ),
+]
+
+
+@pytest.mark.parametrize(("cell", "change", "message"), WRONG_WEIGHTS)
+def test_weights_of_another_cell_are_refused(cell, change, message):
+    given = weights() | change
+    out = aligned_empty(10_000, np.float32)
+    with pytest.raises(ValueError, match=f"weight_hh, bias_hh, unit_weights: expected .*{message}"):
+        kernels.pack("forward", cell, **given, panels=out)
+    arguments = backward_arguments() | {"cell": cell} | {f"d{k}": v for k, v in change.items()}
+    with pytest.raises(ValueError, match=f"dweight_hh, dbias_hh, dunit_weights: .*{message}"):
+        kernels.backward(**arguments)
+
+
+@pytest.mark.parametrize("kind", sorted(spoiled(zeros(3 * HIDDEN))))
+def test_wrong_unit_weights_are_not_packed(kind):
+    given = weights()
+    given["unit_weights"] = spoiled(given["unit_weights"])[kind]
+    with pytest.raises((TypeError, ValueError), match="unit_weights: expected"):
+        kernels.pack("forward", CELL, **given, panels=panels("forward"))
 
 
 def test_sizes_are_checked():

@@ -42,7 +42,10 @@ VARIANTS = {
     ),
 }
 
-CELLS = ["lstm", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu"]
+CELLS = [
+    "lstm", "lstm_peephole", "lstm_coupled", "lstm_coupled_peephole", "gru", "gru_reset_before",
+    "rnn_tanh", "rnn_relu", "independent_rnn_tanh", "independent_rnn_relu",
+]  # fmt: skip
 
 
 def test_every_cell_has_its_cases():

@@ -21,14 +21,15 @@ from fastrnn.initializers import (
     initialize,
 )
 from fastrnn.recurrent import RecurrentLayer
-from fastrnn.testing import assert_near, assert_same_bits
+from fastrnn.testing import assert_near, assert_same_bits, leaves
 
-GATES = {"lstm": "ifgo", "gru": "rzn", "gru_reset_before": "rzn"}
+#: Cells with a gate that a bias can open for the old state alone.
+GATES = {"lstm": "ifgo", "lstm_peephole": "ifgo", "gru": "rzn", "gru_reset_before": "rzn"}
 
 
 def gate_blocks(layer, name):
     """Return a parameter as one block per gate, cut by hand."""
-    gates = ops.CELLS[layer._cell]
+    gates = ops.CELLS[layer._cell].gates
     return np.split(layer.parameters[name], gates)
 
 
@@ -63,7 +64,7 @@ def test_orthogonal_blocks(cell, inputs):
     )
     blocks = []
     for name in layer.parameters:
-        if name.startswith("weight"):
+        if layer.parameters[name].ndim == 2:
             blocks += gate_blocks(layer, name)
     for block in blocks:
         gram = block.T @ block if block.shape[0] >= block.shape[1] else block @ block.T
@@ -96,7 +97,9 @@ def test_glorot_takes_the_fans_of_one_gate(kind):
     assert np.abs(layer.parameters[f"{kind}_l0"]).max() > 2 * bound / 1.5  # with tails
 
 
-@pytest.mark.parametrize("cell", ops.CELLS)
+@pytest.mark.parametrize(
+    "cell", [cell for cell, kind in ops.CELLS.items() if kind.has_recurrent_matrix]
+)
 def test_identity_in_every_gate(cell):
     layer = network(cell, 3, 4, seed=0, initializer={"weight_hh": Identity(0.5)})
     for block in gate_blocks(layer, "weight_hh_l0"):
@@ -131,7 +134,7 @@ def test_constant_normal_uniform():
 @pytest.mark.parametrize("cell", GATES)
 def test_the_forget_bias_is_the_keeping_gates_and_counts_once(cell):
     layer = network(cell, 3, 4, 2, bidirectional=True, seed=0, initializer=ForgetBias(1.5))
-    keeping = GATES[cell].index("f" if cell == "lstm" else "z")
+    keeping = GATES[cell].index("f" if cell.startswith("lstm") else "z")
     for suffix in ("_l0", "_l0_reverse", "_l1", "_l1_reverse"):
         for gate, block in enumerate(gate_blocks(layer, f"bias_ih{suffix}")):
             assert (block == (1.5 if gate == keeping else 0.0)).all()
@@ -143,9 +146,9 @@ def test_a_forget_bias_makes_the_cell_remember(cell):
     def kept(value):
         layer = network(cell, 3, 4, seed=0, dtype="float64", initializer="zeros")
         initialize(layer, {"bias": ForgetBias(value)})
-        state = np.ones((1, 1, 4))
-        _, final = layer(np.zeros((1, 10, 3)), (0 * state, state) if cell == "lstm" else state)
-        return (final[1] if cell == "lstm" else final).max()
+        state, has_c = np.ones((1, 1, 4)), ops.CELLS[cell].has_cell_state
+        _, final = layer(np.zeros((1, 10, 3)), (0 * state, state) if has_c else state)
+        return list(leaves(final))[-1].max()
 
     # With all else zero the state is multiplied by sigmoid(value) at each step.
     for value in (-1.0, 0.0, 3.0):
@@ -156,15 +159,35 @@ def test_a_forget_bias_makes_the_cell_remember(cell):
 def test_chrono_spreads_memory_over_times(cell):
     layer = network(cell, 3, 2000, seed=0, initializer={"bias": Chrono(50)})
     blocks = dict(zip(GATES[cell], gate_blocks(layer, "bias_ih_l0"), strict=True))
-    keep = blocks.pop("f" if cell == "lstm" else "z")
+    keep = blocks.pop("f" if cell.startswith("lstm") else "z")
     times = np.exp(keep.astype(np.float64))
     assert 1 <= times.min() < 1.2
     assert 48.5 < times.max() <= 49 * (1 + 1e-6)
     assert abs(times.mean() - 25) < 1  # uniform over 1..49
-    if cell == "lstm":
+    if cell.startswith("lstm"):
         assert_same_bits(blocks.pop("i"), -keep, "input gate")
     assert not any(block.any() for block in blocks.values())
     assert not layer.parameters["bias_hh_l0"].any()
+
+
+def test_weights_per_unit_have_names_too():
+    layer = fr.LSTM(3, 4, 2, peepholes=True, initializer={"weight_peephole": "zeros"}, seed=0)
+    for level in range(2):
+        assert not layer.parameters[f"weight_peephole_l{level}"].any()
+        assert layer.parameters[f"weight_hh_l{level}"].all()
+    layer = fr.RNN(3, 4, independent=True, initializer={"weight_hh": Constant(0.5)}, seed=0)
+    assert (layer.parameters["weight_hh_l0"] == np.full(4, 0.5, np.float32)).all()
+    for rule in ("orthogonal", "identity", "glorot_uniform"):
+        with pytest.raises(ValueError, match=r"initializer\['weight_hh'\]: .* is for "):
+            fr.RNN(3, 4, independent=True, initializer={"weight_hh": rule})
+        with pytest.raises(ValueError, match=r"initializer\['weight_peephole'\]: .* is for "):
+            fr.LSTM(3, 4, peepholes=True, initializer={"weight_peephole": rule})
+
+
+@pytest.mark.parametrize("rule", [ForgetBias(), Chrono(9)])
+def test_coupled_gates_have_no_forget_bias(rule):
+    with pytest.raises(ValueError, match=r"initializer\['bias'\]: .* is for the biases"):
+        fr.LSTM(3, 4, coupled_gates=True, initializer={"bias": rule})
 
 
 def test_names_come_before_kinds_and_both_biases_before_one():

@@ -156,7 +156,7 @@ def test_units_split_between_threads_change_nothing(lengths, cell, reverse, dtyp
 
 
 @pytest.mark.parametrize("hidden", [16, 17, 33])
-@pytest.mark.parametrize("cell", ["lstm", "gru", "gru_reset_before", "rnn_tanh"])
+@pytest.mark.parametrize("cell", [cell for cell in ops.CELLS if not cell.endswith("relu")])
 def test_an_infinite_input_saturates_gates_and_spoils_no_gradient(cell, hidden):
     layer = RecurrentLayer(cell, 5, hidden, seed=0)
     x, state, dy, dstate = draw(cell, (3, 6, 5, hidden), "float32", np.random.default_rng(0))
@@ -165,7 +165,8 @@ def test_an_infinite_input_saturates_gates_and_spoils_no_gradient(cell, hidden):
     for name, array in result.items():
         if name != "gradients":  # those of weight_ih are 0 times infinity
             assert np.isfinite(array).all(), name
-    assert np.isfinite(layer.gradients["weight_hh"]).all()
+    for name in layer.gradients.keys() - {"weight_ih"}:
+        assert np.isfinite(layer.gradients[name]).all(), name
 
 
 def run_directions(layer, x, state, dy, dstate, lengths, threads, beside):
@@ -327,7 +328,7 @@ def test_strides_change_nothing(cell, dtype):
         assert_all_same(run_all(layer, x_view, state, dy_view, dstate, lengths), expected)
     for i, h_view in enumerate(strided(next(leaves(state))[None])):
         h = h_view[0]
-        view = state_of(cell, h, state[1] if cell == "lstm" else None)
+        view = state_of(cell, h, list(leaves(state))[-1])
         assert_all_same(run_all(layer, x, view, dy, dstate, lengths), expected), i
 
 

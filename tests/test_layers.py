@@ -8,14 +8,9 @@ import numpy as np
 import pytest
 
 import fastrnn as fr
-from cases import VECTOR_CASES, network, vectors
+from cases import VECTOR_CASES, network, state_of, vectors
 from fastrnn import ops
 from fastrnn.testing import assert_near, assert_same_bits, leaves
-
-
-def parts(cell, state):
-    return state if cell == "lstm" else (state,)
-
 
 # ---- PyTorch ----
 
@@ -37,15 +32,15 @@ def test_agrees_with_stored_pytorch_vectors(name, dtype):
     for key, view in layer.parameters.items():
         view[...] = given[key]
     lengths = arrays["lengths"] if case["ragged"] else None
-    state = (given["h0"], given["c0"]) if cell == "lstm" else given["h0"]
-    dstate = (given["dh_n"], given["dc_n"]) if cell == "lstm" else given["dh_n"]
+    state = state_of(cell, given["h0"], given.get("c0"))
+    dstate = state_of(cell, given["dh_n"], given.get("dc_n"))
     y, final, tape = layer.forward(given["x"], state, lengths=lengths)
     dx, dinitial = layer.backward(tape, given["dy"], dstate)
     assert_near(y, arrays["y"], "y")
     assert_near(dx, arrays["dx"], "dx")
-    for key, got in zip(("h_n", "c_n"), parts(cell, final), strict=False):
+    for key, got in zip(("h_n", "c_n"), leaves(final), strict=False):
         assert_near(got, arrays[key], key)
-    for key, got in zip(("dh0", "dc0"), parts(cell, dinitial), strict=False):
+    for key, got in zip(("dh0", "dc0"), leaves(dinitial), strict=False):
         assert_near(got, arrays[key], key)
     for key, got in layer.gradients.items():
         assert_near(got, arrays[f"d{key}"], f"d{key}")
@@ -90,23 +85,23 @@ def test_agrees_with_live_pytorch(seed):
         source = torch.nn.utils.rnn.pack_padded_sequence(
             x_t, lengths, batch_first=options["batch_first"], enforce_sorted=False
         )
-    y_t, final_t = peer(source, (h_t, c_t) if cell == "lstm" else h_t)
+    y_t, final_t = peer(source, state_of(cell, h_t, c_t))
     if ragged:
         y_t, _ = torch.nn.utils.rnn.pad_packed_sequence(
             y_t, batch_first=options["batch_first"], total_length=int(steps)
         )
     loss = (y_t * torch.from_numpy(dy)).sum()
-    for part, weight in zip(parts(cell, final_t), (dh, dc), strict=False):
+    for part, weight in zip(leaves(final_t), (dh, dc), strict=False):
         loss = loss + (part * torch.from_numpy(weight)).sum()
     loss.backward()
 
-    y, final, tape = layer.forward(x, (h, c) if cell == "lstm" else h, lengths=lengths)
-    dx, dinitial = layer.backward(tape, dy, (dh, dc) if cell == "lstm" else dh)
+    y, final, tape = layer.forward(x, state_of(cell, h, c), lengths=lengths)
+    dx, dinitial = layer.backward(tape, dy, state_of(cell, dh, dc))
     assert_near(y, y_t.detach().numpy(), "y")
-    for got, expected in zip(parts(cell, final), parts(cell, final_t), strict=True):
+    for got, expected in zip(leaves(final), leaves(final_t), strict=True):
         assert_near(got, expected.detach().numpy(), "final state")
     assert_near(dx, x_t.grad.numpy(), "dx")
-    for got, expected in zip(parts(cell, dinitial), (h_t, c_t), strict=False):
+    for got, expected in zip(leaves(dinitial), (h_t, c_t), strict=False):
         assert_near(got, expected.grad.numpy(), "gradient of the initial state")
     for name, tensor in peer.named_parameters():
         assert_near(layer.gradients[name], tensor.grad.numpy(), f"d{name}")
@@ -117,6 +112,7 @@ def test_agrees_with_live_pytorch(seed):
 #: ONNX's operator, activation, place of each of our gates among ONNX's (i o f c; z r h).
 ONNX_CELLS = {
     "lstm": ("LSTM", {}, [0, 3, 1, 2]),
+    "lstm_peephole": ("LSTM", {}, [0, 3, 1, 2]),
     "gru": ("GRU", {"linear_before_reset": 1}, [1, 0, 2]),
     "gru_reset_before": ("GRU", {"linear_before_reset": 0}, [1, 0, 2]),
     "rnn_tanh": ("RNN", {}, [0]),
@@ -148,10 +144,14 @@ def test_agrees_with_onnx(cell, reverse):
     }
     names = ["X", "W", "R", "B", "", "initial_h"]
     outputs = ["Y", "Y_h"]
-    if cell == "lstm":
+    if ops.CELLS[cell].has_cell_state:
         inputs["initial_c"] = c0
         names.append("initial_c")
         outputs.append("Y_c")
+    if "weight_peephole_l0" in layer.parameters:
+        p_i, p_f, p_o = np.split(layer.parameters["weight_peephole_l0"], 3)
+        inputs["P"] = np.concatenate([p_i, p_o, p_f])[None]
+        names.append("P")
     node = onnx.helper.make_node(
         operator,
         names,
@@ -170,9 +170,9 @@ def test_agrees_with_onnx(cell, reverse):
     opset = onnx.helper.make_opsetid("", 14)
     model = onnx.helper.make_model(graph, opset_imports=[opset])
     expected = evaluator(model).run(None, inputs)
-    y, final = layer(x.swapaxes(0, 1), (h0, c0) if cell == "lstm" else h0)
+    y, final = layer(x.swapaxes(0, 1), state_of(cell, h0, c0))
     assert_near(y.swapaxes(0, 1), expected[0][:, 0], "Y")
-    for got, part in zip(parts(cell, final), expected[1:], strict=True):
+    for got, part in zip(leaves(final), expected[1:], strict=True):
         assert_near(got, part, "final state")
 
 

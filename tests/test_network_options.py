@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastrnn as fr
-from cases import network
+from cases import network, state_of
 from fastrnn import ops
 from fastrnn.recurrent import RecurrentLayer
 from fastrnn.testing import assert_near, assert_same_bits, leaves, like
@@ -78,12 +78,13 @@ def test_different_sizes_are_layers_one_by_one(cell, bidirectional):
         below = size * directions
     got, final = layer(X, lengths=LENGTHS)
     assert_same_bits(got, y, "y")
-    if cell == "lstm":
+    has_c = ops.CELLS[cell].has_cell_state
+    if has_c:
         expected = tuple([row for state in states for row in state[k]] for k in range(2))
     else:
         expected = [row for state in states for row in state]
     assert_same_state(final, expected)
-    assert isinstance(final[0] if cell == "lstm" else final, tuple)
+    assert isinstance(final[0] if has_c else final, tuple)
     assert sum(view.size for view in layer.parameters.values()) == layer.parameter_vector.size
 
     # The state carries on, and its gradients come back in the same form.
@@ -307,10 +308,10 @@ def learner(cell, **options):
     for k, name in enumerate(names):
         layer.parameters[name][...] = 0.1 * (k + np.arange(4))
     parts = []
-    for part in ("h0", "c0") if cell == "lstm" else ("h0",):
+    for part in ("h0", "c0"):
         rows = [layer.parameters[name] for name in names if name.startswith(part)]
-        parts.append(np.stack([np.tile(row, (5, 1)) for row in rows]))
-    return layer, tuple(parts) if cell == "lstm" else parts[0]
+        parts.append(np.stack([np.tile(row, (5, 1)) for row in rows]) if rows else None)
+    return layer, state_of(cell, *parts)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
