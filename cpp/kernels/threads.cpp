@@ -220,8 +220,10 @@ std::int64_t nanoseconds() noexcept {
       .count();
 }
 
+bool teams_run() noexcept { return nanoseconds() >= no_teams_before.load(std::memory_order_relaxed); }
+
 bool run_together(Index count, Task task, void* context) noexcept {
-  if (nanoseconds() < no_teams_before.load(std::memory_order_relaxed)) return false;
+  if (!teams_run()) return false;
   Pool* const shared = pool();
   return shared && shared->try_run_together(count, task, context);
 }
