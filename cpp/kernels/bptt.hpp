@@ -118,7 +118,7 @@ struct Backward {
     // Shared anew in each chunk, by the rows that run in it: nearly all of them in all of its steps.
     const Index running = std::max(schedule.active(steps.begin), schedule.active(steps.end - 1));
     const SortedLengths lengths{running, steps.end - steps.begin};
-    const Sharing sharing = share_steps(threads, lengths, step_work<Cell, T>(Pass::backward, size));
+    const Sharing sharing = share_steps(threads, lengths, step_work_now<Cell, T>(Pass::backward, size));
     if (sharing.split == Split::units) {
       run_team(sharing.threads,
                [&](const Member& member) { run_steps(a, memory, d, steps, {0, schedule.batch()}, member); });

@@ -8,7 +8,7 @@
 namespace fastrnn {
 
 // Multiply-adds of a call below which another thread costs more than it gains: waking one takes
-// up to 90 us (threads.cpp), in which an AVX-512 core does 4.5 million.
+// 20 to 30 us and more (threads.cpp); an AVX-512 core does a million in 20.
 inline constexpr double multiply_adds_per_thread = 8e6;
 
 // The same for calls side by side, which another thread is woken for once (bench/two_directions.py).

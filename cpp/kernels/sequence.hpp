@@ -105,6 +105,14 @@ StepWork step_work(Pass pass, LayerDimensions size) {
   return {(lane_blocks<T>(size.hidden_size) - 1) / group + 1, row_cost<Cell>(size) / lane_width<T>};
 }
 
+// The same for a pass that begins now: units are split by teams only.
+template <class Cell, class T>
+StepWork step_work_now(Pass pass, LayerDimensions size) {
+  StepWork work = step_work<Cell, T>(pass, size);
+  if (!teams_run()) work.unit_groups = 1;
+  return work;
+}
+
 // Adds a dense call to those that may run side by side, of which `row_steps` are run. BPTT multiplies twice
 // as much as the forward pass.
 template <class Cell, class T>
@@ -228,7 +236,7 @@ struct Forward {
     const SortedLengths& lengths = memory.rows.lengths();
     if (plan.hoisted) return one_phase(lengths, {plan.split, plan.threads, 1.0});
     return share_phases(useful_threads(allowed, plan.multiply_adds), lengths,
-                        step_work<Cell, T>(Pass::forward, memory.storage.size));
+                        step_work_now<Cell, T>(Pass::forward, memory.storage.size));
   }
 
   // Some of the steps for some of the rows (rows of a sequence do not meet, so parts need not wait for each

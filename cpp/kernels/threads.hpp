@@ -52,6 +52,9 @@ void run_tasks(Index count, Task task, void* context) noexcept;
 // not gather within 100 us, none of them: returns whether they ran.
 bool run_together(Index count, Task task, void* context) noexcept;
 
+// False for a while after a member has waited as long as one does that shares its core with other work.
+bool teams_run() noexcept;
+
 // Calls f(0) ... f(count - 1), side by side where count > 1.
 template <class F>
 void parallel_for(Index count, const F& f) noexcept {

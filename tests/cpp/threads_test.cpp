@@ -96,8 +96,19 @@ static bool gathers(std::chrono::milliseconds first, std::chrono::milliseconds s
 TEST_CASE("after a wait as long as a time slice there is no team for a while") {
   if (std::thread::hardware_concurrency() < 2) return;
   const std::chrono::milliseconds none{0}, slice{5};
-  REQUIRE(gathers(none, slice, 5000));
-  CHECK(members_of_a_team(none, none) == 1);
+  int without = 0;
+  bool off = false;
+  // On a busy machine the first member may lose its core too, and its share then takes as long.
+  for (int attempt = 0; without < 5 && attempt < 20; ++attempt) {
+    REQUIRE(gathers(none, slice, 5000));
+    off = off || !teams_run();
+    for (without = 0; without < 5 && members_of_a_team(none, none) == 1; ++without) {
+    }
+  }
+  CHECK(without == 5);
+  CHECK(off);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  CHECK(teams_run());
 }
 
 TEST_CASE("where the work itself takes as long there are teams") {
