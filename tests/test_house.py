@@ -150,7 +150,8 @@ def test_cpp_files_include_only_whom_they_may(path):
         elif room == "kernels":
             kernel = (CPP / "kernels" / name).is_file()
             eigen = name.startswith("Eigen/") and path.name == "lanes.hpp"
-            allowed = kernel or name.startswith("fastrnn/") or eigen
+            gaps = name == "sanitizer/asan_interface.h" and path.name == "arena.hpp"
+            allowed = kernel or name.startswith("fastrnn/") or eigen or gaps
         elif room == "bindings":
             own = (CPP / "bindings" / name).is_file()
             allowed = own or name.startswith(("pybind11/", "fastrnn/"))

@@ -6,12 +6,12 @@
 
 #include "fastrnn/layer.h"
 
-#if defined(__has_feature)  // clang
+#if defined(__SANITIZE_ADDRESS__)  // GCC
+#define FASTRNN_ADDRESS_SANITIZER
+#elif defined(__has_feature)  // clang; Eigen defines one that knows no feature
 #if __has_feature(address_sanitizer)
 #define FASTRNN_ADDRESS_SANITIZER
 #endif
-#elif defined(__SANITIZE_ADDRESS__)  // GCC
-#define FASTRNN_ADDRESS_SANITIZER
 #endif
 #if defined(FASTRNN_ADDRESS_SANITIZER)
 #include <sanitizer/asan_interface.h>

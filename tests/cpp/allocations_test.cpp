@@ -36,8 +36,9 @@ static std::vector<std::int64_t> valid_steps(std::int64_t batch, std::int64_t st
 
 TEST_CASE("the count sees an allocation") {
   const long before = allocations;
-  const std::vector<int> one(1);
+  void* const place = operator new(1);  // a call: compilers may leave out what a new expression allocates
   CHECK(allocations == before + 1);
+  operator delete(place);
 }
 
 TEST_CASE_TEMPLATE("steady training and inference allocate nothing", T, float, double) {

@@ -1,4 +1,8 @@
+// With Eigen before it, as in the kernels: it defines what the arena asks for sanitizers.
+// clang-format off
+#include "lanes.hpp"
 #include "arena.hpp"
+// clang-format on
 
 #include <doctest/doctest.h>
 
@@ -43,7 +47,7 @@ TEST_CASE("arrays are aligned, lie one behind the other, and take what was count
     CHECK(reinterpret_cast<std::uintptr_t>(place) % alignment == 0);
 }
 
-#if defined(FASTRNN_ADDRESS_SANITIZER)
+#if defined(__SANITIZE_ADDRESS__) || defined(FASTRNN_ADDRESS_SANITIZER)
 TEST_CASE("AddressSanitizer sees a step out of an array, until the arena is gone") {
   Array<char> memory(1024);
   {
