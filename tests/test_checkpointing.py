@@ -265,8 +265,8 @@ def test_a_discarded_tape_leaves_its_memory_to_the_next(make):
     pools = [
         part._buffers.tapes for part in fr.protocol.walk(model) if isinstance(part, RecurrentLayer)
     ]
-    for _ in range(3):
-        model.forward(x)[2].discard()
+    for given in (x, x, list(x)):
+        model.forward(given)[2].discard()
         assert [len(pool._free) for pool in pools] == [1] * len(pools)
 
 

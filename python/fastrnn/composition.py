@@ -426,6 +426,11 @@ class Bidirectional(_Composite, _RecurrentComposite):
             add_to=add_to,
         )
 
+    def _discard(self, tape: Tape) -> None:
+        tapes, _ = tape.use(self)
+        for inner in tapes:
+            inner.discard()
+
     def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
         """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes."""
         both = (self.layer, self.reverse_layer)

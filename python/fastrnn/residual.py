@@ -107,6 +107,24 @@ class Residual(_Composite, _RecurrentComposite):
             dx = _sum(dx, np.asarray(dy), valid, None)
         return dx if add_to is None else np.add(add_to, dx, out=add_to), dinitial
 
+    def _discard(self, tape: Tape) -> None:
+        tape.use(self)[0].discard()
+
+    def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
+        """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes.
+
+        Raises
+        ------
+        TypeError
+            If the layer inside has parts that are not recurrent.
+        """
+        if not isinstance(self.layer, Recurrent):
+            raise TypeError(
+                f"layer: expected a recurrent layer, got {type(self.layer).__name__}, "
+                "whose memory is not known"
+            )
+        return self.layer.training_bytes(batch_size, steps, lengths)
+
     def _reversed(self, rng: np.random.Generator) -> Recurrent:
         if not isinstance(self.layer, Recurrent):
             raise TypeError(

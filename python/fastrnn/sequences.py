@@ -80,6 +80,9 @@ class _ListTape(Tape):
         self.use(layer)
         return None if dx is None else _rows(layer, dx, lengths), dinitial
 
+    def discard(self) -> None:
+        self.use(self._owner)[0].discard()
+
 
 def _padded(
     layer: Layer, name: str, sequences: Iterable[Any], lengths: Any, out: Any
