@@ -8,6 +8,7 @@ from cases import draw, parts, reference_weights
 from fastrnn import ops, reference
 from fastrnn.protocol import walk
 from fastrnn.recurrent import RecurrentLayer
+from fastrnn.reference_cells import Parameters
 from fastrnn.testing import assert_near, assert_same_bits, leaves, like, random_lengths
 
 N, T, I, H = 4, 13, 3, 5  # noqa: E741
@@ -270,8 +271,8 @@ def test_bad_arguments_are_refused_at_once(make, options, message):
 def unrolled(cell, x, weights, dy, lengths):
     """Return the gradients of T copies of the weights, one a time step, and how many are used."""
     # The reference's cells take weights per unit as a fifth, which these cells have none of.
-    parameters = (*(getattr(weights, name) for name in NAMES), np.zeros(0))
-    copies = [tuple(np.array(p) for p in parameters) for _ in range(T)]
+    parameters = Parameters(*(getattr(weights, name) for name in NAMES), np.zeros(0))
+    copies = [Parameters(*(np.array(p) for p in parameters)) for _ in range(T)]
     gradients = [[np.zeros_like(p) for p in parameters] for _ in range(T)]
     step, backward = reference.CELLS[cell].step, reference.CELLS[cell].step_backward
     width = 1 + ops.CELLS[cell].has_cell_state
