@@ -6,6 +6,7 @@
 
 #include "cells/gru.hpp"
 #include "cells/gru_reset_before.hpp"
+#include "cells/independent_rnn.hpp"
 #include "cells/lstm.hpp"
 #include "cells/rnn.hpp"
 
@@ -13,11 +14,28 @@ using namespace fastrnn;
 
 namespace {
 
-// loss = dh * h + dc * c after one step from (pre-activations a, h_prev, c_prev)
+// The unit weights as the cell takes them: one argument where it has any, none where it has not.
+template <class Cell, class Call>
+auto with_weights(const UnitWeights<Cell, double>& w, const Call& call) {
+  if constexpr (Cell::unit_weights.size() > 0)
+    return call(w);
+  else
+    return call();
+}
+
+// What one step of a cell depends on.
 template <class Cell>
-double loss(std::array<double, Cell::blocks> a, double h_prev, double c_prev, double dh, double dc) {
-  State<double> state{h_prev, c_prev};
-  Cell::forward(a, state);
+struct Inputs {
+  std::array<double, Cell::blocks> a;  // pre-activations
+  double h_prev, c_prev;
+  UnitWeights<Cell, double> w;
+};
+
+// loss = dh * h + dc * c after one step
+template <class Cell>
+double loss(Inputs<Cell> in, double dh, double dc) {
+  State<double> state{in.h_prev, in.c_prev};
+  with_weights<Cell>(in.w, [&](const auto&... w) { Cell::forward(in.a, state, w...); });
   return dh * state.h + (Cell::has_cell_state ? dc * state.c : 0.0);
 }
 
@@ -25,36 +43,40 @@ template <class Cell>
 void check_cell() {
   std::mt19937 generator(3);
   std::uniform_real_distribution<double> uniform(-1.5, 1.5);
-  const double eps = 1e-6;
   for (int trial = 0; trial < 20; ++trial) {
-    std::array<double, Cell::blocks> a;
-    for (double& v : a) v = uniform(generator);
-    const double h_prev = uniform(generator), c_prev = uniform(generator), dh = uniform(generator),
-                 dc = uniform(generator);
+    Inputs<Cell> in;
+    for (double& v : in.a) v = uniform(generator);
+    in.h_prev = uniform(generator);
+    in.c_prev = uniform(generator);
+    for (double& v : in.w) v = uniform(generator);
+    const double dh = uniform(generator), dc = uniform(generator);
 
-    auto activations = a;
-    State<double> state{h_prev, c_prev};
-    Cell::forward(activations, state);
-    BackwardState<double> back{h_prev, c_prev, state.c, dh, dc};
-    Cell::backward(activations, back);
+    auto gates = in.a;  // activations, then the gradients of the pre-activations
+    State<double> state{in.h_prev, in.c_prev};
+    with_weights<Cell>(in.w, [&](const auto&... w) { Cell::forward(gates, state, w...); });
+    BackwardState<double> back{in.h_prev, in.c_prev, state.c, dh, dc};
+    with_weights<Cell>(in.w, [&](const auto&... w) { Cell::backward(gates, back, w...); });
 
-    for (int b = 0; b < Cell::blocks; ++b) {
-      auto up = a, down = a;
-      up[b] += eps;
-      down[b] -= eps;
-      const double expected =
-          (loss<Cell>(up, h_prev, c_prev, dh, dc) - loss<Cell>(down, h_prev, c_prev, dh, dc)) / (2 * eps);
-      CHECK(activations[b] == doctest::Approx(expected).epsilon(1e-7));
-    }
-    const double by_h =
-        (loss<Cell>(a, h_prev + eps, c_prev, dh, dc) - loss<Cell>(a, h_prev - eps, c_prev, dh, dc)) /
-        (2 * eps);
-    CHECK(back.dh == doctest::Approx(by_h).epsilon(1e-7));
-    if (Cell::has_cell_state) {
-      const double by_c =
-          (loss<Cell>(a, h_prev, c_prev + eps, dh, dc) - loss<Cell>(a, h_prev, c_prev - eps, dh, dc)) /
-          (2 * eps);
-      CHECK(back.dc == doctest::Approx(by_c).epsilon(1e-7));
+    // `varied` is a number of `in`.
+    const auto check = [&](double& varied, double got) {
+      const double eps = 1e-6, kept = varied;
+      varied = kept + eps;
+      const double above = loss<Cell>(in, dh, dc);
+      varied = kept - eps;
+      const double below = loss<Cell>(in, dh, dc);
+      varied = kept;
+      CHECK(got == doctest::Approx((above - below) / (2 * eps)).epsilon(1e-7));
+    };
+    for (int b = 0; b < Cell::blocks; ++b) check(in.a[b], gates[b]);
+    check(in.h_prev, back.dh);
+    if (Cell::has_cell_state) check(in.c_prev, back.dc);
+    // As the kernels sum it: the gradient of the weight's block times what the weight multiplies.
+    for (std::size_t i = 0; i < Cell::unit_weights.size(); ++i) {
+      const UnitWeight& weight = Cell::unit_weights[i];
+      const double operand = weight.operand == Operand::h_prev   ? in.h_prev
+                             : weight.operand == Operand::c_prev ? in.c_prev
+                                                                 : state.c;
+      check(in.w[i], gates[weight.block] * operand);
     }
   }
 }
@@ -63,9 +85,14 @@ void check_cell() {
 
 TEST_CASE("backward of each cell is the derivative of its forward") {
   check_cell<Lstm>();
+  check_cell<LstmPeephole>();
+  check_cell<LstmCoupled>();
+  check_cell<LstmCoupledPeephole>();
   check_cell<Gru>();
   check_cell<RnnTanh>();
   check_cell<RnnRelu>();
+  check_cell<IndependentRnn<RnnTanh>>();
+  check_cell<IndependentRnn<RnnRelu>>();
 }
 
 TEST_CASE("the two parts of the reset-before GRU are derivatives of their forwards") {

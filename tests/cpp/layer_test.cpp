@@ -50,16 +50,18 @@ TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on thre
           CHECK(same(one.dw_ih, several.dw_ih));
           CHECK(same(one.dw_hh, several.dw_hh));
           CHECK(same(one.db_hh, several.db_hh));
+          CHECK(same(one.dw_unit, several.dw_unit));
           CHECK(same(one.dh0, several.dh0));
           for (const int threads : {1, 3}) {
             Training<T> inference(size, lengths, reverse, threads);
             inference.infer();
             CHECK(same(one.y, inference.y));
             CHECK(same(one.h_n, inference.h_n));
-            if (cell == Cell::lstm) CHECK(same(one.c_n, inference.c_n));
+            if (one.has_c()) CHECK(same(one.c_n, inference.c_n));
           }
           bool finite = true;
-          for (std::size_t i = 0; i < one.dw_hh.size(); ++i) finite = finite && std::isfinite(one.dw_hh[i]);
+          for (Array<T>* a : {&one.dw_ih, &one.dw_hh, &one.dw_unit})
+            for (std::size_t i = 0; i < a->size(); ++i) finite = finite && std::isfinite((*a)[i]);
           CHECK(finite);
         }
       }
@@ -120,6 +122,7 @@ TEST_CASE_TEMPLATE("calls side by side give what each gives alone", T, float, do
           CHECK(same(beside.dw_ih, alone.dw_ih));
           CHECK(same(beside.dw_hh, alone.dw_hh));
           CHECK(same(beside.db_hh, alone.db_hh));
+          CHECK(same(beside.dw_unit, alone.dw_unit));
         };
         check(ahead, ahead_alone);
         check(back, back_alone);
@@ -158,6 +161,7 @@ TEST_CASE_TEMPLATE("the gradient of a scaled loss is scaled", T, float, double) 
     once.train();
     twice.train();
     for (std::size_t i = 0; i < once.dw_ih.size(); ++i) CHECK(twice.dw_ih[i] == T(2) * once.dw_ih[i]);
+    for (std::size_t i = 0; i < once.dw_unit.size(); ++i) CHECK(twice.dw_unit[i] == T(2) * once.dw_unit[i]);
     CHECK(once.dw_ih[0] != T(0));
   }
 }

@@ -5,6 +5,7 @@
 
 #include "cells/gru.hpp"
 #include "cells/gru_reset_before.hpp"
+#include "cells/independent_rnn.hpp"
 #include "cells/lstm.hpp"
 #include "cells/rnn.hpp"
 #include "helpers.hpp"
@@ -19,7 +20,8 @@ struct Case {
   LayerDimensions size;
   Index rows = Cell::gates * size.hidden_size;
   Array<T> weight_ih{std::size_t(rows * size.input_size)}, weight_hh{std::size_t(rows * size.hidden_size)},
-      bias_ih{std::size_t(rows)}, bias_hh{std::size_t(rows)};
+      bias_ih{std::size_t(rows)}, bias_hh{std::size_t(rows)},
+      unit_weights{Cell::unit_weights.size() * std::size_t(size.hidden_size)};
   PanelLayout<Cell, T> layout{size};
 
   explicit Case(LayerDimensions dimensions) : size(dimensions) {
@@ -27,9 +29,10 @@ struct Case {
     weight_hh.randomize(2);
     bias_ih.randomize(3);
     bias_hh.randomize(4);
+    unit_weights.randomize(5);
   }
   WeightRows<const T> weights() {
-    return {weight_ih.data(), weight_hh.data(), bias_ih.data(), bias_hh.data()};
+    return {weight_ih.data(), weight_hh.data(), bias_ih.data(), bias_hh.data(), unit_weights.data()};
   }
   T weight(const Section& section, int block, Index unit, Index k) {
     const Index row = section.gates[block] * size.hidden_size + unit;
@@ -90,23 +93,48 @@ void check_packing(LayerDimensions size) {
   }
 }
 
+// Both panels hold the unit weights by unit block, the forward one behind its biases.
+template <class Cell, class T>
+void check_unit_weights(LayerDimensions size) {
+  constexpr Index width = lane_width<T>, count = Index(Cell::unit_weights.size());
+  Case<Cell, T> c(size);
+  Array<T> forward(c.layout.forward_size()), backward(c.layout.backward_size());
+  forward.randomize(9);  // every element has to be written
+  backward.randomize(9);
+  pack_forward<Cell, T>(size, c.weights(), forward.data());
+  pack_backward<Cell, T>(size, c.weights(), backward.data());
+  for (Index unit = 0; unit < c.layout.units() * width; ++unit) {
+    for (Index i = 0; i < count; ++i) {
+      const T expected = unit < size.hidden_size ? c.unit_weights[i * size.hidden_size + unit] : T(0);
+      const Index at = (unit / width * count + i) * width + unit % width;
+      REQUIRE(forward[c.layout.bias_size() + at] == expected);
+      REQUIRE(backward[at] == expected);
+    }
+  }
+}
+
 // Packing and adding a panel of gradients are inverse to each other.
 template <class Cell, class T>
 void check_gradients(LayerDimensions size) {
   Case<Cell, T> c(size);
   Array<T> panels(c.layout.forward_size());
   Array<T> no_bias(c.bias_ih.size());
-  pack_forward<Cell, T>(size, {c.weight_ih.data(), c.weight_hh.data(), c.bias_ih.data(), nullptr},
-                        panels.data());
-  Array<T> dweight_ih(c.weight_ih.size()), dweight_hh(c.weight_hh.size()), dbias_ih(c.bias_ih.size());
+  pack_forward<Cell, T>(
+      size, {c.weight_ih.data(), c.weight_hh.data(), c.bias_ih.data(), nullptr, c.unit_weights.data()},
+      panels.data());
+  Array<T> dweight_ih(c.weight_ih.size()), dweight_hh(c.weight_hh.size()), dbias_ih(c.bias_ih.size()),
+      dunit_weights(c.unit_weights.size());
   for (std::size_t i = 0; i < dweight_ih.size(); ++i) dweight_ih[i] = T(10);
   dweight_hh.zero();
   dbias_ih.zero();
-  add_gradients<Cell, T>(size, panels.data(),
-                         {dweight_ih.data(), dweight_hh.data(), dbias_ih.data(), nullptr});
+  dunit_weights.zero();
+  add_gradients<Cell, T>(
+      size, panels.data(),
+      {dweight_ih.data(), dweight_hh.data(), dbias_ih.data(), nullptr, dunit_weights.data()});
   for (std::size_t i = 0; i < dweight_ih.size(); ++i) REQUIRE(dweight_ih[i] == T(10) + c.weight_ih[i]);
   for (std::size_t i = 0; i < dweight_hh.size(); ++i) REQUIRE(dweight_hh[i] == c.weight_hh[i]);
   for (std::size_t i = 0; i < dbias_ih.size(); ++i) REQUIRE(dbias_ih[i] == c.bias_ih[i]);
+  for (std::size_t i = 0; i < dunit_weights.size(); ++i) REQUIRE(dunit_weights[i] == c.unit_weights[i]);
 }
 
 }  // namespace
@@ -119,10 +147,17 @@ TEST_CASE_TEMPLATE("panels hold every weight at its place and zeros elsewhere", 
       check_packing<Gru, T>(size);
       check_packing<GruResetBefore, T>(size);
       check_packing<RnnTanh, T>(size);
+      check_packing<LstmPeephole, T>(size);
+      check_packing<LstmCoupled, T>(size);
+      check_unit_weights<LstmPeephole, T>(size);
+      check_unit_weights<LstmCoupledPeephole, T>(size);
+      check_unit_weights<IndependentRnn<RnnTanh>, T>(size);
       check_gradients<Lstm, T>(size);
       check_gradients<Gru, T>(size);
       check_gradients<GruResetBefore, T>(size);
       check_gradients<RnnTanh, T>(size);
+      check_gradients<LstmPeephole, T>(size);
+      check_gradients<LstmCoupledPeephole, T>(size);
     }
   }
 }

@@ -26,9 +26,10 @@ struct Training {
   std::vector<std::int64_t> lengths;
   Timing timing;
   std::size_t N = size.batch, S = size.steps, I = size.input_size, H = size.hidden_size,
-              R = gates_of(size.cell) * H, U = unit_weights_of(size.cell) * H;
-  Array<T> w_ih{R * I}, w_hh{R * H}, b_ih{R}, b_hh{R}, dw_ih{R * I}, dw_hh{R * H}, db_ih{R}, db_hh{R};
-  Array<T> w_unit{U}, dw_unit{U};
+              R = gates_of(size.cell) * H, M = has_recurrent_matrix(size.cell) ? R : 0,
+              U = unit_weights_of(size.cell) * H;
+  Array<T> w_ih{R * I}, w_hh{M * H}, b_ih{R}, b_hh{M}, w_unit{U};
+  Array<T> dw_ih{R * I}, dw_hh{M * H}, db_ih{R}, db_hh{M}, dw_unit{U};
   Array<T> x{N * S * I}, y{N * S * H}, dy{N * S * H}, dx{N * S * I};
   Array<T> h0{N * H}, c0{N * H}, h_n{N * H}, c_n{N * H}, dh_n{N * H}, dc_n{N * H}, dh0{N * H}, dc0{N * H};
   Array<T> forward_panels{panel_size<T>(Pass::forward, size)},
@@ -48,9 +49,7 @@ struct Training {
     const T scale = T(1) / std::sqrt(T(H));  // long sequences neither explode nor overflow
     for (std::size_t i = 0; i < w_hh.size(); ++i) w_hh[i] *= scale;
     clear_gradients();
-    const bool matrix = has_recurrent_matrix(size.cell);
-    const Weights<const T> weights{w_ih.data(), matrix ? w_hh.data() : nullptr, b_ih.data(),
-                                   matrix ? b_hh.data() : nullptr, w_unit.data()};
+    const Weights<const T> weights{w_ih.data(), or_null(w_hh), b_ih.data(), or_null(b_hh), or_null(w_unit)};
     pack_panels<T>(Pass::forward, size, weights, forward_panels.data());
     pack_panels<T>(Pass::backward, size, weights, backward_panels.data());
   }
@@ -60,10 +59,12 @@ struct Training {
     for (Array<T>* a : {&dw_ih, &dw_hh, &db_ih, &db_hh, &dw_unit}) a->zero();
   }
 
+  // What a cell does not have has no elements.
+  static T* or_null(Array<T>& array) { return array.size() ? array.data() : nullptr; }
   bool has_c() const { return has_cell_state(size.cell); }
   std::ptrdiff_t h_stride() const { return size.hidden_size; }
-  template <class U>
-  Sequence<U> sequence(U* data, std::size_t features) const {
+  template <class Number>
+  Sequence<Number> sequence(Number* data, std::size_t features) const {
     return {data, std::ptrdiff_t(S * features), std::ptrdiff_t(features)};
   }
 
@@ -86,7 +87,7 @@ struct Training {
             false,
             {dh0.data(), h_stride()},
             {has_c() ? dc0.data() : nullptr, h_stride()},
-            {dw_ih.data(), dw_hh.data(), db_ih.data(), db_hh.data(), dw_unit.data()},
+            {dw_ih.data(), or_null(dw_hh), db_ih.data(), or_null(db_hh), or_null(dw_unit)},
             backward_space.data()};
   }
 
