@@ -213,7 +213,7 @@ struct Step {
 
   // Rows side by side, or where there are few, units.
   static void forward_cells(const StepViews<T>& views, Range units, Range rows, Blocked<T> gates,
-                            Blocked<const T> weights) {
+                            const Blocked<const T>& weights) {
     const Index row_count = rows.end - rows.begin;
     if (row_count < 4 && row_count < units.end - units.begin) {
       const StepViews<T> swapped{{},
@@ -235,14 +235,14 @@ struct Step {
   }
 
   static void forward_cells(const StepViews<T>& views, Index unit, Range rows, Blocked<T> gates,
-                            Blocked<const T> weights) {
+                            const Blocked<const T>& weights) {
     for_each_row_group(
         rows, [&](auto n, Index row) FASTRNN_LAMBDA { forward_cells<n>(views, unit, row, gates, weights); });
   }
 
   // The lanes of the unit weights, which all rows share.
   template <int n>
-  static FASTRNN_INLINE auto load_unit_weights(Blocked<const T> weights, Index unit, Index row) {
+  static FASTRNN_INLINE auto load_unit_weights(const Blocked<const T>& weights, Index unit, Index row) {
     UnitWeights<Cell, side_by_side<T, n>> w;
     unroll<static_cast<int>(Cell::unit_weights.size())>([&](auto i) FASTRNN_LAMBDA {
       w[i] = load_rows<n>(weights.at(unit, row) + i * width, weights.row_stride);
@@ -252,7 +252,7 @@ struct Step {
 
   template <int n>
   static FASTRNN_INLINE void forward_cells(const StepViews<T>& views, Index unit, Index row,
-                                           Blocked<T> blocked_gates, Blocked<const T> weights) {
+                                           Blocked<T> blocked_gates, const Blocked<const T>& weights) {
     using V = side_by_side<T, n>;
     T* gates = blocked_gates.at(unit, row);
     const Index gates_stride = blocked_gates.row_stride;
@@ -281,7 +281,7 @@ struct Step {
 
   template <int n>
   static FASTRNN_INLINE void backward_cells(const StepViews<T>& views, const GradientViews<T>& d, Index unit,
-                                            Index row, Blocked<const T> weights) {
+                                            Index row, const Blocked<const T>& weights) {
     using V = side_by_side<T, n>;
     T* gates = views.gates.at(unit, row);
     const Index gates_stride = views.gates.row_stride;

@@ -83,13 +83,14 @@ TEST_CASE_TEMPLATE("sums of weight gradients that go on are those of a call of i
         BackwardArguments<T> call = carried.backward_call();
         call.weight_sums = sums.data();
         backward(call);
-        CHECK(carried.dw_hh[0] == T(0));
+        CHECK(carried.dw_ih[0] == T(0));
         add_weight_sums<T>(size, sums.data(), call.dweights);
         CHECK(same(alone.dx, carried.dx));
         CHECK(same(alone.dw_ih, carried.dw_ih));
         CHECK(same(alone.dw_hh, carried.dw_hh));
         CHECK(same(alone.db_ih, carried.db_ih));
         CHECK(same(alone.db_hh, carried.db_hh));
+        CHECK(same(alone.dw_unit, carried.dw_unit));
       }
     }
   }
