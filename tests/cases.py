@@ -27,10 +27,6 @@ LAYERS = {
     "independent_rnn_relu": (fr.RNN, {"independent": True, "nonlinearity": "relu"}),
 }
 
-#: One cell of each family, for long tests of what the arithmetic of a step has no part in.
-FAMILIES = ("lstm", "lstm_coupled_peephole", "gru", "gru_reset_before", "rnn_tanh",
-            "independent_rnn_relu")  # fmt: skip
-
 
 def network(cell, input_size, hidden_size, num_layers=None, **options):
     """Return the public layer of a cell."""

@@ -15,6 +15,10 @@ MODELS = {
     "GRU": lambda: fr.GRU(3, 4, bias=False, dtype="float64", seed=0),
     "GRU, reset before": lambda: fr.GRU(3, 4, reset_after=False, batch_first=False, seed=0),
     "RNN": lambda: fr.RNN(3, 4, nonlinearity="relu", seed=0),
+    "peepholes": lambda: fr.LSTM(3, 4, 2, peepholes=True, bidirectional=True, seed=0),
+    "coupled gates": lambda: fr.LSTM(3, 4, coupled_gates=True, seed=0),
+    "both": lambda: fr.LSTM(3, 4, coupled_gates=True, peepholes=True, bias=False, seed=0),
+    "independent": lambda: fr.RNN(3, [4, 2], independent=True, nonlinearity="relu", seed=0),
     "all options": lambda: fr.LSTM(
         3,
         [4, 4],
