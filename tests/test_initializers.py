@@ -282,7 +282,7 @@ def test_bad_choices_change_nothing(initializer, error, message):
 
 
 def test_rules_that_suit_nothing_or_no_layer():
-    with pytest.raises(ValueError, match="ForgetBias.* which is for the biases of an LSTM or GRU"):
+    with pytest.raises(ValueError, match="ForgetBias.* which is for the biases of a cell with"):
         fr.RNN(3, 4, initializer="forget_bias")
     with pytest.raises(ValueError, match="Chrono.* which is for the biases"):
         fr.LSTM(3, 4, bias=False, initializer=Chrono(9))

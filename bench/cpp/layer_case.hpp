@@ -12,8 +12,9 @@ namespace bench {
 
 // The products' operations of one forward pass; a training step does three times as many.
 inline double forward_flops(const fastrnn::LayerSize& size) {
+  const std::int64_t hidden = has_recurrent_matrix(size.cell) ? size.hidden_size : 0;
   return 2.0 * double(size.batch) * double(size.steps) * double(gates_of(size.cell)) *
-         double(size.hidden_size) * double(size.input_size + size.hidden_size);
+         double(size.hidden_size) * double(size.input_size + hidden);
 }
 
 // Zeros that start at a multiple of fastrnn::alignment.
@@ -46,7 +47,7 @@ class LayerCase {
     x.fill_uniform(random, 1.0);
     dy.fill_uniform(random, 1.0);
     const double bound = 1.0 / std::sqrt(double(H));
-    for (Array<T>* parameter : {&weight_ih, &weight_hh, &bias_ih, &bias_hh})
+    for (Array<T>* parameter : {&weight_ih, &weight_hh, &bias_ih, &bias_hh, &unit_weights})
       parameter->fill_uniform(random, bound);
 
     inference.size = size;
@@ -69,7 +70,8 @@ class LayerCase {
     back_propagation.dx = {dx.data(), stride(S * I), stride(I)};
     back_propagation.dh0 = {dh0.data(), stride(H)};
     back_propagation.dc0 = {dc0.data(), stride(H)};
-    back_propagation.dweights = {dweight_ih.data(), dweight_hh.data(), dbias_ih.data(), dbias_hh.data()};
+    back_propagation.dweights = {dweight_ih.data(), dweight_hh.data(), dbias_ih.data(), dbias_hh.data(),
+                                 dunit_weights.data()};
     back_propagation.workspace = backward_workspace.data();
     stack.workspace = states.data();
     pack(fastrnn::Pass::forward, forward_panels);
@@ -116,7 +118,8 @@ class LayerCase {
     return std::equal(inferred.begin(), inferred.end(), y.begin()) &&
            std::any_of(y.begin(), y.end(), nonzero) && std::any_of(dx.begin(), dx.end(), nonzero) &&
            std::all_of(dx.begin(), dx.end(), finite) &&
-           std::all_of(dweight_hh.begin(), dweight_hh.end(), finite);
+           std::all_of(dweight_hh.begin(), dweight_hh.end(), finite) &&
+           std::all_of(dunit_weights.begin(), dunit_weights.end(), finite);
   }
 
  private:
@@ -128,15 +131,16 @@ class LayerCase {
 
   void pack(fastrnn::Pass pass, Array<T>& panels) {
     const fastrnn::Weights<const T> weights{weight_ih.data(), weight_hh.data(), bias_ih.data(),
-                                            bias_hh.data()};
+                                            bias_hh.data(), unit_weights.data()};
     fastrnn::pack_panels(pass, size, weights, panels.data());
   }
 
   const fastrnn::LayerSize size;
   const std::size_t N = size.batch, S = size.steps, I = size.input_size, H = size.hidden_size,
-                    G = gates_of(size.cell);
+                    G = gates_of(size.cell), U = unit_weights_of(size.cell);
   Array<T> weight_ih{G * H * I}, weight_hh{G * H * H}, bias_ih{G * H}, bias_hh{G * H};
   Array<T> dweight_ih{G * H * I}, dweight_hh{G * H * H}, dbias_ih{G * H}, dbias_hh{G * H};
+  Array<T> unit_weights{U * H}, dunit_weights{U * H};
   Array<T> x{N * S * I}, y{N * S * H}, dx{N * S * I}, dy{N * S * H};
   Array<T> h_n{N * H}, c_n{N * H}, dh0{N * H}, dc0{N * H};
   Array<T> forward_panels{fastrnn::panel_size<T>(fastrnn::Pass::forward, size)};

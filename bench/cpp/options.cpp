@@ -8,7 +8,9 @@
 namespace bench {
 
 const char* const usage =
-    "kernel_bench [--cell lstm,gru,gru_reset_before,rnn_tanh,rnn_relu] [--dtype float32,float64,bfloat16]\n"
+    "kernel_bench [--cell lstm,gru,gru_reset_before,rnn_tanh,rnn_relu,lstm_peephole,lstm_coupled,\n"
+    "                      lstm_coupled_peephole,independent_rnn_tanh,independent_rnn_relu]\n"
+    "             [--dtype float32,float64,bfloat16]\n"
     "             [--pass inference,training,step] [--threads 1,2,...] [POINT | N T I H] ...\n"
     "  Points are named in bench/cases.py; without any, all of them. Defaults: lstm, float32, all passes, "
     "one thread.\n  step: of a stream, where T is 1, on one thread.\n"
@@ -16,11 +18,18 @@ const char* const usage =
 
 namespace {
 
-const std::map<std::string, fastrnn::Cell> cells{{"rnn_tanh", fastrnn::Cell::rnn_tanh},
-                                                 {"rnn_relu", fastrnn::Cell::rnn_relu},
-                                                 {"lstm", fastrnn::Cell::lstm},
-                                                 {"gru", fastrnn::Cell::gru},
-                                                 {"gru_reset_before", fastrnn::Cell::gru_reset_before}};
+const std::map<std::string, fastrnn::Cell> cells{
+    {"rnn_tanh", fastrnn::Cell::rnn_tanh},
+    {"rnn_relu", fastrnn::Cell::rnn_relu},
+    {"lstm", fastrnn::Cell::lstm},
+    {"gru", fastrnn::Cell::gru},
+    {"gru_reset_before", fastrnn::Cell::gru_reset_before},
+    {"lstm_peephole", fastrnn::Cell::lstm_peephole},
+    {"lstm_coupled", fastrnn::Cell::lstm_coupled},
+    {"lstm_coupled_peephole", fastrnn::Cell::lstm_coupled_peephole},
+    {"independent_rnn_tanh", fastrnn::Cell::independent_rnn_tanh},
+    {"independent_rnn_relu", fastrnn::Cell::independent_rnn_relu},
+};
 const std::map<std::string, Work> passes{
     {"inference", Work::inference}, {"training", Work::training}, {"step", Work::step}};
 const std::map<std::string, std::string> dtypes{

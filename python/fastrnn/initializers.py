@@ -138,9 +138,9 @@ class _ForBothBiases(Initializer):
     both_biases = True
 
     def unfit(self, target: Target) -> str | None:
-        """Return what it is for unless the parameter is a bias of a cell with gates."""
+        """Return what it is for unless the parameter is a bias of a cell that has such a gate."""
         fits = target.kind in _BIASES and target.cell in _KEEPING_GATE
-        return None if fits else "the biases of an LSTM or GRU"
+        return None if fits else "the biases of a cell with a forget or update gate"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-// Independently recurrent units (Li et al. 2018, IndRNN): h = f(W_ih x + b_ih + u h_prev + b_hh), element by
+// Independently recurrent units (Li et al. 2018, IndRNN): h = f(W_ih x + b_ih + u h_prev), element by
 // element in u and h_prev, f = tanh or relu.
 #pragma once
 
