@@ -333,3 +333,45 @@ def test_files_copies_and_streams(tmp_path):
     stream.state = layer(x)[1]
     for got, wanted in zip(leaves(stream.state), leaves(layer(x)[1]), strict=True):
         assert_same_bits(got, wanted, "state")
+
+
+@pytest.mark.parametrize("batch", [1, 8, 32])
+def test_the_least_budget_named_is_the_least_there_is(batch):
+    steps, chunk = 3000, max(CHUNK_ROWS // batch, 1)
+    with pytest.raises(ValueError, match="memory_budget: expected at least") as error:
+        fr.Checkpointed(fr.LSTM(4, 64), memory_budget=1).segments(batch, steps)
+    least = int(str(error.value).split("at least ")[1].split(" ")[0])
+    layer = fr.LSTM(4, 64)
+    state = 2 * batch * 64 * 4
+    needed = [
+        layer.training_bytes(batch, length)
+        + batch * length * (4 + 64) * 4
+        + -(-steps // length) * state
+        for length in range(chunk, steps + 1, chunk)
+    ]
+    assert least == min(needed)
+    model = fr.Checkpointed(layer, memory_budget=least)
+    assert len(model.segments(batch, steps)) > 1
+
+
+def test_what_needs_all_steps_at_once_is_refused():
+    layer = fr.LSTM(3, 4, pad_output="repeat")
+    with pytest.raises(ValueError, match='layer: expected layers with pad_output "zero"'):
+        fr.Checkpointed(layer, memory_budget=10**6)
+    with pytest.raises(ValueError, match='model: expected layers with pad_output "zero"'):
+        list(fr.truncated_bptt(layer, np.zeros((2, 6, 3), np.float32), 2))
+    with pytest.raises(TypeError, match="layer: expected a recurrent layer, got Linear"):
+        fr.Checkpointed(fr.Residual(fr.Linear(3, 3)), memory_budget=10**6)
+
+
+def test_lists_are_taken_as_by_the_layer_itself():
+    rng = np.random.default_rng(0)
+    x = [rng.standard_normal((steps, 3)).astype(np.float32) for steps in (700, 20, 2000)]
+    plain = fr.GRU(3, 5, seed=0)
+    layer = fr.Checkpointed(fr.GRU(3, 5, seed=0), memory_budget=600_000)
+    results = []
+    for model in (plain, layer):
+        y, _, tape = model.forward(x)
+        results.append((*y, *model.backward(tape, y)[0]))
+    for got, expected in zip(*results, strict=True):
+        assert_same_bits(got, expected, "y or dx")

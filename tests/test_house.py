@@ -39,7 +39,9 @@ MAY_IMPORT = {
         "_checks", "dropout", "initializers", "merging", "protocol", "sequences", "sharing",
     },
     "bptt": {"_checks", "protocol", "state_trees"},
-    "checkpointing": {"_checks", "initializers", "protocol", "sharing", "state_trees"},
+    "checkpointing": {
+        "_checks", "initializers", "protocol", "sequences", "sharing", "state_trees",
+    },
     "residual": {"_checks", "composition", "protocol", "sequences"},
     "states": {"_checks"},
     "initial_state": {"_checks", "protocol"},

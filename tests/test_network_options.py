@@ -413,3 +413,25 @@ def test_learned_states_take_initial_values_by_name():
     assert fr.LSTM(3, 4, learn_initial_state=True).to("float64").parameters["c0_l0"].shape == (4,)
     with pytest.raises(ValueError, match=r"initializer\['h0'\]: expected a key among"):
         fr.LSTM(3, 4, initializer={"h0": "normal"})
+
+
+@pytest.mark.parametrize("make", [
+    lambda: fr.Residual(fr.GRU(2, 2, seed=0)),
+    lambda: fr.Bidirectional(fr.GRU(2, 2, seed=0), "product", seed=1),
+    lambda: fr.Bidirectional(fr.GRU(2, 2, seed=0), "sum", seed=1),
+])  # fmt: skip
+def test_out_of_another_shape_or_dtype_is_refused(make):
+    layer, x = make(), np.ones((3, 6, 2), np.float32)
+    with pytest.raises(ValueError, match="out: expected shape"):
+        layer(x, out=np.empty((2, 3, 6, 2), np.float32))
+    with pytest.raises(TypeError, match="out: expected float32"):
+        layer(x, out=np.empty((3, 6, 2)))
+
+
+def test_a_residual_may_write_over_its_input():
+    layer, x = fr.Residual(fr.GRU(2, 2, seed=0)), np.ones((3, 6, 2), np.float32)
+    for lengths in (None, [6, 2, 0]):
+        expected, _ = layer(x, lengths=lengths)
+        there = x.copy()
+        layer(there, lengths=lengths, out=there)
+        assert_same_bits(there, expected, "y")

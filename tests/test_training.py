@@ -389,3 +389,11 @@ def test_truncation_and_streams_refuse_what_makes_no_sense(options, data, messag
     if isinstance(data, fr.data.ParallelStreams):
         with pytest.raises(ValueError, match=message):
             trainer.evaluate(data)
+
+
+def test_learned_initial_states_are_not_for_parallel_streams():
+    model = fr.Sequential([fr.GRU(2, 3, learn_initial_state=True), fr.Linear(3, 1)])
+    x = np.zeros((40, 2), np.float32)
+    data = fr.data.ParallelStreams(x, np.zeros((40, 1), np.float32), batch_size=2, steps=5)
+    with pytest.raises(ValueError, match="train: expected a model without learn_initial_state"):
+        fr.Trainer(model, loss="mean_squared_error").fit(data, epochs=1)

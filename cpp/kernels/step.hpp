@@ -200,8 +200,10 @@ struct Step {
       const Sums<const T> before{result.data, result.row_stride, packet_stride, sums.block_stride};
       auto from_x = forward_product<T>(constant(views.x), row, inputs,
                                        {input, Shape::first * width, layout.forward_block(0)});
-      auto from_h = forward_product<T>(constant(views.h_prev), row, hiddens,
-                                       {hidden, Shape::second * width, layout.forward_block(1)});
+      Product<T> from_h;
+      if constexpr (has_hidden_product<Cell>)
+        from_h = forward_product<T>(constant(views.h_prev), row, hiddens,
+                                    {hidden, Shape::second * width, layout.forward_block(1)});
       if (layout.size.format == WeightFormat::dot) {
         from_x = in_pairs(constant(views.x_words), row, from_x);
         from_h = in_pairs(constant(views.h_prev_words), row, from_h);

@@ -6,7 +6,7 @@ Every function raises before anything is computed and says what came and what wa
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -209,3 +209,13 @@ def above_zero(name: str, value: Any) -> float:
     if not result > 0:
         raise ValueError(f"{name}: expected more than 0, got {value}")
     return result
+
+
+def pads_each_step_alone(name: str, parts: Iterable[Any]) -> None:
+    """Raise if one of the layers repeats outputs: a part of time does not know a row's last one."""
+    for part in parts:
+        if getattr(part, "pad_output", "zero") == "repeat":
+            raise ValueError(
+                f'{name}: expected layers with pad_output "zero" or a number, got '
+                f'{type(part).__name__} with "repeat", which needs all steps at once'
+            )

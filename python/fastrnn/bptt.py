@@ -277,6 +277,7 @@ def check_runs_on(model: Any) -> None:
     """Raise unless `model` can go on from the state in which it left the steps before."""
     if not isinstance(model, Layer):
         raise TypeError(f"model: expected a layer, got {type(model).__name__}")
+    _checks.pads_each_step_alone("model", walk(model))
     for part in walk(model):
         name = type(part).__name__
         if not part.keeps_time and not part._parts():

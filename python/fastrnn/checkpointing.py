@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn import _checks, initializers
+from fastrnn import _checks, initializers, sequences
 from fastrnn._checks import FloatArray
 from fastrnn.protocol import Layer, Recurrent, Shapes, Tape, adopt, walk
 from fastrnn.sharing import Holders
@@ -68,8 +68,8 @@ class Checkpointed(Recurrent):
     TypeError
         If `layer` is not recurrent or `memory_budget` no integer.
     ValueError
-        If layers run both ways, or `memory_budget` is below 1; in `forward`, if the least
-        segments do not fit.
+        If layers run both ways or repeat outputs behind the ends of rows, or `memory_budget` is
+        below 1; in `forward`, if the least segments do not fit.
 
     Notes
     -----
@@ -108,6 +108,8 @@ class Checkpointed(Recurrent):
                 "layer: expected layers that run the same way in time, got both directions; "
                 "checkpoint each: Bidirectional(Checkpointed(layer, memory_budget=...))"
             )
+        _checks.pads_each_step_alone("layer", inside)
+        layer.training_bytes(1, 1)  # raises where it is not known
         self.layer = layer
         self.memory_budget = _checks.positive_integer("memory_budget", memory_budget)
         self.reverse = directions == {True}
@@ -150,6 +152,8 @@ class Checkpointed(Recurrent):
         ValueError
             If the budget is too small for N rows of T steps; the message says what it takes.
         """
+        if sequences.is_list(x):
+            return sequences.forward(self, x, state, lengths, out)
         x = _checks.sequence("x", x, self.input_size, self.dtype)
         batch, steps = x.shape[:2] if self.batch_first else x.shape[1::-1]
         valid = _checks.lengths(lengths, batch, steps)
@@ -268,18 +272,23 @@ class Checkpointed(Recurrent):
         chunk = max(CHUNK_ROWS // max(batch, 1), 1)
         features = self.input_size + self.output_size  # dx and y of a segment
 
-        def needed(chunks: int) -> int:
+        def segment_bytes(chunks: int) -> int:
             length = min(chunks * chunk, steps)
             valid = None if lengths is None else np.minimum(lengths, length)
             arrays = batch * length * features * self.dtype.itemsize
-            checkpoints = -(-steps // length) * state_bytes
-            return self.layer.training_bytes(batch, length, valid) + arrays + checkpoints
+            return self.layer.training_bytes(batch, length, valid) + arrays
+
+        def needed(chunks: int) -> int:
+            checkpoints = -(-steps // min(chunks * chunk, steps))
+            return segment_bytes(chunks) + checkpoints * state_bytes
 
         # The segment that takes least: checkpoints and tape in balance. From there on longer ones
         # take more and are run again less.
         most = -(-steps // chunk)
-        per_chunk = max(needed(2) - needed(1), 1) + state_bytes
-        fewest = min(max(round((most * state_bytes / per_chunk) ** 0.5), 1), most)
+        per_chunk = max(segment_bytes(2) - segment_bytes(1), 1)
+        balance = (most * state_bytes / per_chunk) ** 0.5
+        nearby = range(max(int(balance / 2), 1), min(int(2 * balance) + 2, most) + 1)
+        fewest = min(nearby, key=needed)
         if needed(fewest) > self.memory_budget:
             raise ValueError(
                 f"memory_budget: expected at least {needed(fewest)} bytes for N, T = {batch}, "

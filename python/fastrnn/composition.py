@@ -385,6 +385,10 @@ class Bidirectional(_Composite, _RecurrentComposite):
         self, x: Any, out: FloatArray | None
     ) -> tuple[FloatArray | None, tuple[FloatArray | None, FloatArray | None]]:
         if self.merge != "concat":
+            if out is not None:
+                x = _checks.sequence("x", x, self.input_size, self.dtype)
+                shape = (*x.shape[:2], self.output_size)
+                _checks.of_shape("out", out, "(N, T, output_size)", shape, self.dtype)
             return out, (None if self.merge == "product" else out, None)
         x = _checks.sequence("x", x, self.input_size, self.dtype)
         y = np.empty((*x.shape[:2], self.output_size), self.dtype) if out is None else out

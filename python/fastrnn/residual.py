@@ -16,7 +16,8 @@ from fastrnn.protocol import Layer, Recurrent, Tape
 class Residual(_Composite, _RecurrentComposite):
     """y = x + layer(x) (He et al. 2016; between recurrent layers: Wu et al. 2016).
 
-    At invalid steps y and dx are zero, whatever x holds there. The state is the layer's.
+    At invalid steps y is what the layer gives (zero, unless its `pad_output` says more) and dx is
+    zero, whatever x holds there. The state is the layer's.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ class Residual(_Composite, _RecurrentComposite):
         """Run for inference: x (N, T, input_size) -> y (N, T, output_size), state."""
         if type(x) is not np.ndarray and sequences.is_list(x):
             return sequences.call(self, x, state, lengths, out)
-        x, valid = self._arguments(x, lengths)
+        x, valid = self._arguments(x, lengths, out)
         y, final = self.layer(x, state, lengths=lengths)
         return _sum(y, x, valid, out), final
 
@@ -75,12 +76,16 @@ class Residual(_Composite, _RecurrentComposite):
         """Run for training: y (N, T, output_size), state, tape."""
         if type(x) is not np.ndarray and sequences.is_list(x):
             return sequences.forward(self, x, state, lengths, out)
-        x, valid = self._arguments(x, lengths)
+        x, valid = self._arguments(x, lengths, out)
         y, final, tape = self.layer.forward(x, state, lengths=lengths)
         return _sum(y, x, valid, out), final, Tape(self, (tape, x.shape, valid))
 
-    def _arguments(self, x: Any, lengths: Any) -> tuple[FloatArray, NDArray[np.bool_] | None]:
+    def _arguments(
+        self, x: Any, lengths: Any, out: FloatArray | None
+    ) -> tuple[FloatArray, NDArray[np.bool_] | None]:
         x = _checks.features_last("x", x, self.input_size, self.dtype)
+        if out is not None:
+            _checks.of_shape("out", out, "that of x", x.shape, self.dtype)
         return x, _checks.valid_steps(x.shape[:-1], lengths, self.batch_first)
 
     def _check_backward(self, tape: Tape, dy: Any, dstate: Any) -> None:
@@ -148,6 +153,8 @@ def _sum(
     if valid is None:
         return np.add(values, more, out=values if out is None else out)
     if out is not None:
+        if np.may_share_memory(out, more):
+            more = more.copy()
         out[...] = values
         values = out
     return np.add(values, more, out=values, where=valid[..., np.newaxis])

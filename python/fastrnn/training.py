@@ -14,7 +14,7 @@ from fastrnn._checks import FloatArray
 from fastrnn.bptt import REPLICAS, average_replicas, check_runs_on, steps_pair, truncated_bptt
 from fastrnn.data import Batch, Dataset, ParallelStreams, batches
 from fastrnn.progress import ProgressLine
-from fastrnn.protocol import Layer
+from fastrnn.protocol import Layer, walk
 from fastrnn.state_trees import replaced
 
 DataLike = Dataset | ParallelStreams | tuple[Any, ...]
@@ -171,7 +171,8 @@ class Trainer:
         train : Dataset, or its arguments as a tuple (x, y) or (x, y, lengths), or ParallelStreams
             x padded (N, T, F) or a list of arrays (T_n, F); y per sequence or per step. With
             `fastrnn.data.ParallelStreams` states are carried from batch to batch, with no gradient
-            across; a row's state is new (zero) where its sequence begins.
+            across; a row's state is zero where its sequence begins. Not for models with learned initial
+            states, which would have no gradient from rows that begin while others go on.
         validation : as `train`, or None
             Evaluated after every epoch.
         epochs : int
@@ -353,6 +354,11 @@ class Trainer:
         """Raise unless the model and the kind of training fit to the data."""
         if isinstance(data, ParallelStreams):
             check_runs_on(self.model)
+            if any(getattr(part, "learn_initial_state", False) for part in walk(self.model)):
+                raise ValueError(
+                    f"{name}: expected a model without learn_initial_state for ParallelStreams: "
+                    "rows that begin while others go on would give its values no gradient"
+                )
         elif data is not None and self.bptt_steps is not None and not data.per_step:
             raise ValueError(
                 f"{name}: expected a target for every step for bptt_steps, got one per sequence"
