@@ -399,8 +399,8 @@ def initialize(
     layer : LSTM, GRU, RNN or RecurrentLayer
     initializer : str, Initializer or mapping
         A mapping says which parameters: its keys are kinds (``"weight_ih"``, ``"weight_hh"``,
-        ``"bias_ih"``, ``"bias_hh"``, ``"bias"`` for both, ``"weight_peephole"``, ``"h0"``, ``"c0"``), for all levels and
-        directions, or go on with one level and direction (``"weight_hh_l1_reverse"``), which
+        ``"bias_ih"``, ``"bias_hh"``, ``"bias"`` for both, ``"weight_peephole"``, ``"h0"``,
+        ``"c0"``), for all levels and directions, or go on with one level and direction (``"weight_hh_l1_reverse"``), which
         comes before kinds. Its values, and what stands for all alone, are an `Initializer` or the
         name of one with its defaults: ``"uniform"``, ``"normal"``, ``"zeros"``,
         ``"glorot_uniform"``, ``"glorot_normal"``, ``"orthogonal"``, ``"identity"``,

@@ -171,8 +171,8 @@ class Trainer:
         train : Dataset, or its arguments as a tuple (x, y) or (x, y, lengths), or ParallelStreams
             x padded (N, T, F) or a list of arrays (T_n, F); y per sequence or per step. With
             `fastrnn.data.ParallelStreams` states are carried from batch to batch, with no gradient
-            across; a row's state is zero where its sequence begins. Not for models with learned initial
-            states, which would have no gradient from rows that begin while others go on.
+            across; a row's state is zero where its sequence begins. Not for models with learned
+            initial states: those of rows that begin while others go on would have no gradient.
         validation : as `train`, or None
             Evaluated after every epoch.
         epochs : int
