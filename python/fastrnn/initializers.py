@@ -400,13 +400,13 @@ def initialize(
     initializer : str, Initializer or mapping
         A mapping says which parameters: its keys are kinds (``"weight_ih"``, ``"weight_hh"``,
         ``"bias_ih"``, ``"bias_hh"``, ``"bias"`` for both, ``"weight_peephole"``, ``"h0"``,
-        ``"c0"``), for all levels and directions, or go on with one level and direction (``"weight_hh_l1_reverse"``), which
-        comes before kinds. Its values, and what stands for all alone, are an `Initializer` or the
-        name of one with its defaults: ``"uniform"``, ``"normal"``, ``"zeros"``,
-        ``"glorot_uniform"``, ``"glorot_normal"``, ``"orthogonal"``, ``"identity"``,
-        ``"forget_bias"``. One alone is for all weights and biases that it suits: matrices for
-        Glorot and orthogonal, weight_hh for the identity, both biases for the forget bias and
-        chrono. Initial states are changed by their names only.
+        ``"c0"``), for all levels and directions, or go on with one level and direction
+        (``"weight_hh_l1_reverse"``), which comes before kinds. Its values, and what stands for all
+        alone, are an `Initializer` or the name of one with its defaults: ``"uniform"``,
+        ``"normal"``, ``"zeros"``, ``"glorot_uniform"``, ``"glorot_normal"``, ``"orthogonal"``,
+        ``"identity"``, ``"forget_bias"``. One alone is for all weights and biases that it suits:
+        matrices for Glorot and orthogonal, weight_hh for the identity, both biases for the forget
+        bias and chrono. Initial states are changed by their names only.
     seed : int, numpy.random.Generator or None, default None
 
     Raises
