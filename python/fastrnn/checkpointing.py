@@ -287,7 +287,8 @@ class Checkpointed(Recurrent):
         most = -(-steps // chunk)
         per_chunk = max(segment_bytes(2) - segment_bytes(1), 1)
         balance = (most * state_bytes / per_chunk) ** 0.5
-        nearby = range(max(int(balance / 2), 1), min(int(2 * balance) + 2, most) + 1)
+        first, last = (min(max(int(place), 1), most) for place in (balance / 2, 2 * balance + 2))
+        nearby = range(first, last + 1)
         fewest = min(nearby, key=needed)
         if needed(fewest) > self.memory_budget:
             raise ValueError(
