@@ -16,7 +16,7 @@ struct Phase {
 // The longest rows, at whose ends a phase can end. With more rows than these running, their lengths even out.
 inline constexpr Index most_cuts = 8;
 
-// Handing the next phase out costs as much as this many waits: 1 to 2 us (bench/cpp/threads_bench.cpp).
+// Handing the next phase out costs as much as this many waits: 0.4 to 2 us (bench/cpp/threads_bench.cpp).
 inline constexpr double waits_per_phase = 3;
 
 struct Phases {

@@ -17,7 +17,7 @@ namespace {
 // The figures below are those of bench/cpp/threads_bench.cpp on a virtual machine (Zen 4, two cores).
 
 // How long a thread that waits keeps its core before it sleeps. Waking a sleeper takes 20 to 30 us, one that
-// still spins begins within 2; the phases of one backward pass follow each other within a few us.
+// still spins begins within 1; the phases of one backward pass follow each other within a few us.
 constexpr std::chrono::microseconds spin_time{50};
 
 FASTRNN_INLINE void pause() {
@@ -41,8 +41,8 @@ bool spin_until(const Ready& ready, std::chrono::microseconds time = spin_time) 
   return ready();
 }
 
-// How long a caller waits for a team to gather. Waking takes longer where the core has been idle for 2 ms,
-// and on a busy core a time slice, up to 6 ms: then the caller is done sooner alone.
+// How long a caller waits for a team to gather. Waking takes 1.8 ms as often as not where both have slept for
+// 2 ms, and on a busy core a time slice: then the caller is done sooner alone.
 constexpr std::chrono::microseconds gathering_time{100};
 
 // How long a member of a team keeps its core before it lets others run: members side by side meet within a
@@ -50,9 +50,9 @@ constexpr std::chrono::microseconds gathering_time{100};
 constexpr std::chrono::microseconds member_spin_time{5};
 
 // A member that waits this long, and several times as long as its own share of the work took, shares its core
-// with other work: shares are nearly equal, the scheduler's time slices are milliseconds. A hundred steps of
-// 20 us each then take 8 to 14 times as long as one thread alone, so there are no teams for a while. Where a
-// share takes long itself, a lost slice weighs little.
+// with other work: shares are nearly equal, the scheduler's time slices are milliseconds. With all cores busy
+// the worst tenth of runs of a hundred steps of 20 us took 4 to 46 times as long as one thread alone, so
+// there are no teams for a while. Where a share takes long itself, a lost slice weighs little.
 constexpr std::chrono::milliseconds long_wait{1};
 constexpr std::int64_t shares_of_a_long_wait = 3;  // one group of units against two makes it one
 constexpr std::chrono::milliseconds without_teams{250};
