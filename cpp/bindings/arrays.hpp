@@ -28,7 +28,7 @@ using Shape = std::initializer_list<py::ssize_t>;
 // Bytes that an array may touch, with its name, to refuse overlaps.
 class Overlaps {
  public:
-  Overlaps() { spans_.reserve(16); }  // as many as a call has arrays
+  Overlaps() { spans_.reserve(24); }  // as many as a call has arrays
   void read(const char* name, const py::array& array) { add(name, array, false); }
   void write(const char* name, const py::array& array) { add(name, array, true); }
 
@@ -227,6 +227,12 @@ class Views {
   Element* scratch(const char* name, const py::array& array, std::size_t count) {
     overlaps_.write(name, array);
     return aligned<Element>(name, array, count, true);
+  }
+  Sequence<const std::uint8_t> bytes(const char* name, const OptionalArray& array, const Shape& shape) {
+    if (!array) return {};
+    require<std::uint8_t>(name, *array, shape);
+    overlaps_.read(name, *array);
+    return {static_cast<const std::uint8_t*>(array->data()), array->strides(0), array->strides(1)};
   }
   const std::int64_t* lengths(const OptionalArray& array, py::ssize_t batch, py::ssize_t steps) {
     if (!array) return nullptr;

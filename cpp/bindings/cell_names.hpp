@@ -1,8 +1,9 @@
-// The cells by the names that Python gives them.
+// The cells and their options by the names that Python gives them.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
+#include <cstddef>
 #include <string>
 #include <utility>
 
@@ -23,13 +24,30 @@ inline constexpr std::pair<const char*, Cell> cell_names[] = {
     {"independent_rnn_relu", Cell::independent_rnn_relu},
 };
 
-inline Cell cell_of(const std::string& name) {
+inline constexpr std::pair<const char*, Activation> activation_names[] = {
+    {"sigmoid", Activation::sigmoid},     {"tanh", Activation::tanh},
+    {"relu", Activation::relu},           {"hard_sigmoid", Activation::hard_sigmoid},
+    {"hard_tanh", Activation::hard_tanh}, {"softsign", Activation::softsign},
+    {"identity", Activation::identity},
+};
+
+template <class Value, std::size_t count>
+Value named(const char* argument, const std::pair<const char*, Value> (&names)[count],
+            const std::string& name) {
   std::string known;
-  for (const auto& [known_name, cell] : cell_names) {
-    if (name == known_name) return cell;
+  for (const auto& [known_name, value] : names) {
+    if (name == known_name) return value;
     known += (known.empty() ? "" : ", ") + std::string(known_name);
   }
-  throw pybind11::value_error("cell: expected one of " + known + ", got " + name);
+  throw pybind11::value_error(std::string(argument) + ": expected one of " + known + ", got " + name);
 }
+
+// A cell with its options; Python makes one from a name alone too.
+struct CellKind {
+  Cell cell;
+  CellOptions options;
+};
+
+inline CellKind plain_cell(const std::string& name) { return {named("cell", cell_names, name), {}}; }
 
 }  // namespace fastrnn::bindings

@@ -24,15 +24,46 @@ Pass pass_of(const std::string& name) {
   throw py::value_error("pass_name: expected forward or backward, got " + name);
 }
 
-LayerSize layer_size(const std::string& cell, Size batch, Size steps, Size input_size, Size hidden_size,
-                     bool bfloat16 = false) {
+LayerSize layer_size(const CellKind& cell, Size batch, Size steps, Size input_size, Size hidden_size,
+                     bool bfloat16 = false, const MaskKinds& masks = {}) {
   if (batch < 0) throw py::value_error("batch: expected at least 0, got " + std::to_string(batch));
   if (steps < 0) throw py::value_error("steps: expected at least 0, got " + std::to_string(steps));
   if (input_size < 1)
     throw py::value_error("input_size: expected at least 1, got " + std::to_string(input_size));
   if (hidden_size < 1)
     throw py::value_error("hidden_size: expected at least 1, got " + std::to_string(hidden_size));
-  return {cell_of(cell), batch, steps, input_size, hidden_size, bfloat16};
+  if (cell.options.projection_size > hidden_size)
+    throw py::value_error("projection_size: expected at most hidden_size = " + std::to_string(hidden_size) +
+                          ", got " + std::to_string(cell.options.projection_size));
+  return {cell.cell, batch, steps, input_size, hidden_size, bfloat16, cell.options, masks};
+}
+
+// Which masks a call will have, in the order of the contract.
+using KindsTuple = std::tuple<bool, bool, bool, bool>;
+MaskKinds mask_kinds(const KindsTuple& kinds) {
+  const auto& [resets, recurrent, zoneout_h, zoneout_c] = kinds;
+  return {resets, recurrent, zoneout_h, zoneout_c};
+}
+
+// The masks themselves: resets (N, T, 1) of uint8, recurrent (N, S), zoneout_h (N, T, S), zoneout_c (N, T,
+// H).
+using MasksTuple = std::optional<std::tuple<OptionalArray, OptionalArray, OptionalArray, OptionalArray>>;
+MaskKinds kinds_of(const MasksTuple& masks) {
+  if (!masks) return {};
+  const auto& [resets, recurrent, zoneout_h, zoneout_c] = *masks;
+  return {resets.has_value(), recurrent.has_value(), zoneout_h.has_value(), zoneout_c.has_value()};
+}
+template <class T>
+Masks<T> masks_of(Views<T>& views, const MasksTuple& masks, const LayerSize& size) {
+  if (!masks) return {};
+  const auto& [resets, recurrent, zoneout_h, zoneout_c] = *masks;
+  if (zoneout_c && !has_cell_state(size.cell))
+    throw py::value_error("zoneout_c: expected None, this cell has no c");
+  if (recurrent && size.bfloat16)
+    throw py::value_error("recurrent: expected None, bfloat16 weights are for inference");
+  const Size N = size.batch, S = size.steps, state = state_size(size), H = size.hidden_size;
+  return {views.bytes("resets", resets, {N, S, 1}), matrix(views.read("recurrent", recurrent, {N, state})),
+          views.read("zoneout_h", zoneout_h, {N, S, state}), views.read("zoneout_c", zoneout_c, {N, S, H})};
 }
 
 // N and T of x; its other checks follow with the rest.
@@ -60,7 +91,7 @@ auto with_weight_size(Size itemsize, Visit&& visit) {
   return with_itemsize(itemsize, visit);
 }
 
-std::size_t panel_elements(const std::string& pass_name, const std::string& cell, Size input_size,
+std::size_t panel_elements(const std::string& pass_name, const CellKind& cell, Size input_size,
                            Size hidden_size, Size itemsize) {
   const LayerSize size = layer_size(cell, 0, 0, input_size, hidden_size, itemsize == bfloat16_bytes);
   return with_weight_size(itemsize,
@@ -76,10 +107,18 @@ std::pair<Size, Size> sizes_of(const char* name, Cell cell, const py::array& wei
   return {weight_ih.shape(1), weight_ih.shape(0) / gates};
 }
 
+// The weights beside weight_ih and bias_ih, or their gradients.
+struct OptionalWeights {
+  const OptionalArray &weight_hh, &bias_hh, &unit_weights, &weight_hr, &layer_norm;
+};
+
 // Refuses weights that the cell has not, and the lack of those that it has.
-void require_weights(Cell cell, const char* names, const OptionalArray& weight_hh,
-                     const OptionalArray& bias_hh, const OptionalArray& unit_weights) {
-  const bool matrix = has_recurrent_matrix(cell), unit = unit_weights_of(cell) > 0;
+void require_weights(const CellKind& kind, const char* names, const OptionalWeights& weights) {
+  const auto& [weight_hh, bias_hh, unit_weights, weight_hr, layer_norm] = weights;
+  const bool matrix = has_recurrent_matrix(kind.cell), unit = unit_weights_of(kind.cell) > 0;
+  if (weight_hr.has_value() != (kind.options.projection_size > 0) ||
+      layer_norm.has_value() != kind.options.layer_norm)
+    throw py::value_error("weight_hr, layer_norm: expected those that the cell's options ask for");
   if (matrix != weight_hh.has_value() || unit != unit_weights.has_value() || (!matrix && bias_hh)) {
     throw py::value_error(std::string(names) + ": expected those that the cell has: " +
                           (matrix ? "a recurrent matrix" : "no recurrent matrix nor its bias") +
@@ -87,22 +126,49 @@ void require_weights(Cell cell, const char* names, const OptionalArray& weight_h
   }
 }
 
-void pack(const std::string& pass_name, const std::string& cell, const py::array& weight_ih,
+// Numbers of gain and shift: of W x, of R h, and of c.
+Size layer_norm_numbers(const LayerSize& size) {
+  return 4 * gates_of(size.cell) * size.hidden_size + (has_cell_state(size.cell) ? 2 * size.hidden_size : 0);
+}
+
+// The arrays of weights, or with `write`, of gradients.
+template <class T>
+Weights<const T> weight_views(Views<T>& views, const LayerSize& size, const py::array& weight_ih,
+                              const OptionalArray& bias_ih, const OptionalWeights& others) {
+  const Size rows = gates_of(size.cell) * size.hidden_size, H = size.hidden_size;
+  return {views.read_flat("weight_ih", weight_ih, {rows, size.input_size}),
+          views.read_flat("weight_hh", others.weight_hh, {rows, state_size(size)}),
+          views.read_flat("bias_ih", bias_ih, {rows}),
+          views.read_flat("bias_hh", others.bias_hh, {rows}),
+          views.read_flat("unit_weights", others.unit_weights, {unit_weights_of(size.cell) * H}),
+          views.read_flat("weight_hr", others.weight_hr, {size.options.projection_size, H}),
+          views.read_flat("layer_norm", others.layer_norm, {layer_norm_numbers(size)})};
+}
+template <class T>
+Weights<T> gradient_views(Views<T>& views, const LayerSize& size, const py::array& dweight_ih,
+                          const OptionalArray& dbias_ih, const OptionalWeights& others) {
+  const Size rows = gates_of(size.cell) * size.hidden_size, H = size.hidden_size;
+  return {views.write_flat("dweight_ih", dweight_ih, {rows, size.input_size}),
+          views.write_flat("dweight_hh", others.weight_hh, {rows, state_size(size)}),
+          views.write_flat("dbias_ih", dbias_ih, {rows}),
+          views.write_flat("dbias_hh", others.bias_hh, {rows}),
+          views.write_flat("dunit_weights", others.unit_weights, {unit_weights_of(size.cell) * H}),
+          views.write_flat("dweight_hr", others.weight_hr, {size.options.projection_size, H}),
+          views.write_flat("dlayer_norm", others.layer_norm, {layer_norm_numbers(size)})};
+}
+
+void pack(const std::string& pass_name, const CellKind& cell, const py::array& weight_ih,
           const OptionalArray& weight_hh, const OptionalArray& bias_ih, const OptionalArray& bias_hh,
-          const OptionalArray& unit_weights, const py::array& panels) {
+          const OptionalArray& unit_weights, const OptionalArray& weight_hr, const OptionalArray& layer_norm,
+          const py::array& panels) {
   with_scalar("weight_ih", weight_ih, [&](auto zero) {
     using T = decltype(zero);
-    const Cell kind = cell_of(cell);
-    const auto [I, H] = sizes_of("weight_ih", kind, weight_ih);
+    const auto [I, H] = sizes_of("weight_ih", cell.cell, weight_ih);
     const LayerSize size = layer_size(cell, 0, 0, I, H, is_bfloat16(panels));
-    require_weights(kind, "weight_hh, bias_hh, unit_weights", weight_hh, bias_hh, unit_weights);
-    const Size rows = gates_of(kind) * H;
+    const OptionalWeights others{weight_hh, bias_hh, unit_weights, weight_hr, layer_norm};
+    require_weights(cell, "weight_hh, bias_hh, unit_weights", others);
     Views<T> views;
-    const Weights<const T> weights{
-        views.read_flat("weight_ih", weight_ih, {rows, I}),
-        views.read_flat("weight_hh", weight_hh, {rows, H}), views.read_flat("bias_ih", bias_ih, {rows}),
-        views.read_flat("bias_hh", bias_hh, {rows}),
-        views.read_flat("unit_weights", unit_weights, {unit_weights_of(kind) * H})};
+    const Weights<const T> weights = weight_views(views, size, weight_ih, bias_ih, others);
     const Pass pass = pass_of(pass_name);
     if (size.bfloat16 && pass == Pass::backward)
       throw py::value_error("panels: expected those of a forward pass, bfloat16 weights are for inference");
@@ -125,18 +191,21 @@ bool same_bytes(const py::array& first, const py::array& second) {
   return std::memcmp(a, b, count) == 0;
 }
 
-std::size_t tape_size(const std::string& cell, Size batch, Size steps, Size input_size, Size hidden_size,
-                      const OptionalArray& lengths, Size itemsize) {
-  const LayerSize size = layer_size(cell, batch, steps, input_size, hidden_size, itemsize == bfloat16_bytes);
+std::size_t tape_size(const CellKind& cell, Size batch, Size steps, Size input_size, Size hidden_size,
+                      const OptionalArray& lengths, Size itemsize, const KindsTuple& masks) {
+  const LayerSize size =
+      layer_size(cell, batch, steps, input_size, hidden_size, itemsize == bfloat16_bytes, mask_kinds(masks));
   return with_weight_size(itemsize, [&](auto zero) {
     using T = decltype(zero);
     return tape_bytes<T>(size, Views<T>().lengths(lengths, batch, steps));
   });
 }
 
-std::size_t workspace_size(const std::string& pass_name, bool with_tape, const std::string& cell, Size batch,
-                           Size steps, Size input_size, Size hidden_size, Size itemsize) {
-  const LayerSize size = layer_size(cell, batch, steps, input_size, hidden_size, itemsize == bfloat16_bytes);
+std::size_t workspace_size(const std::string& pass_name, bool with_tape, const CellKind& cell, Size batch,
+                           Size steps, Size input_size, Size hidden_size, Size itemsize,
+                           const KindsTuple& masks) {
+  const LayerSize size =
+      layer_size(cell, batch, steps, input_size, hidden_size, itemsize == bfloat16_bytes, mask_kinds(masks));
   return with_weight_size(itemsize, [&](auto zero) {
     using T = decltype(zero);
     return pass_of(pass_name) == Pass::forward ? forward_workspace_bytes<T>(size, with_tape)
@@ -145,15 +214,19 @@ std::size_t workspace_size(const std::string& pass_name, bool with_tape, const s
 }
 
 template <class T>
-ForwardArguments<T> forward_arguments(Views<T>& views, const std::string& cell, const py::array& panels,
+ForwardArguments<T> forward_arguments(Views<T>& views, const CellKind& cell, const py::array& panels,
                                       const py::array& x, const OptionalArray& h0, const OptionalArray& c0,
                                       const OptionalArray& lengths, bool reverse, int threads,
                                       const py::array& y, const py::array& h_n, const OptionalArray& c_n,
-                                      const OptionalArray& tape, const py::array& workspace) {
+                                      const OptionalArray& tape, const MasksTuple& masks,
+                                      const py::array& workspace) {
   const auto [N, S] = batch_and_steps("x", x);
   batch_and_steps("y", y);
-  const Size I = x.shape(2), H = y.shape(2);
-  const LayerSize size = layer_size(cell, N, S, I, H, is_bfloat16(panels));
+  const bool projected = cell.options.projection_size > 0;
+  if (projected && (!c_n || c_n->ndim() != 2)) throw py::value_error("c_n: expected 2 axes (N, H)");
+  const Size I = x.shape(2), H = projected ? c_n->shape(1) : y.shape(2);
+  const LayerSize size = layer_size(cell, N, S, I, H, is_bfloat16(panels), kinds_of(masks));
+  const Size state = state_size(size);
   require_cell_state(size.cell, "c0", c0, false);
   require_cell_state(size.cell, "c_n", c_n, true);
   if (size.bfloat16 && tape) throw py::value_error("tape: expected None, bfloat16 weights are for inference");
@@ -162,99 +235,97 @@ ForwardArguments<T> forward_arguments(Views<T>& views, const std::string& cell, 
           {valid, reverse, threads},
           views.panels("panels", panels, panel_size<T>(Pass::forward, size)),
           views.read("x", x, {N, S, I}),
-          matrix(views.read("h0", h0, {N, H})),
+          matrix(views.read("h0", h0, {N, state})),
           matrix(views.read("c0", c0, {N, H})),
-          views.write("y", y, {N, S, H}),
-          matrix(views.write("h_n", h_n, {N, H})),
+          views.write("y", y, {N, S, state}),
+          matrix(views.write("h_n", h_n, {N, state})),
           matrix(views.write("c_n", c_n, {N, H})),
           tape ? views.scratch("tape", *tape, tape_bytes<T>(size, valid)) : nullptr,
-          views.scratch("workspace", workspace, forward_workspace_bytes<T>(size, tape.has_value()))};
+          views.scratch("workspace", workspace, forward_workspace_bytes<T>(size, tape.has_value())),
+          masks_of(views, masks, size)};
 }
 
-void run_forward(const std::string& cell, const py::array& panels, const py::array& x,
-                 const OptionalArray& h0, const OptionalArray& c0, const OptionalArray& lengths, bool reverse,
-                 int threads, const py::array& y, const py::array& h_n, const OptionalArray& c_n,
-                 const OptionalArray& tape, const py::array& workspace) {
+void run_forward(const CellKind& cell, const py::array& panels, const py::array& x, const OptionalArray& h0,
+                 const OptionalArray& c0, const OptionalArray& lengths, bool reverse, int threads,
+                 const py::array& y, const py::array& h_n, const OptionalArray& c_n,
+                 const OptionalArray& tape, const MasksTuple& masks, const py::array& workspace) {
   with_panels("panels", panels, [&](auto zero) {
     Views<decltype(zero)> views;
     const auto arguments = forward_arguments(views, cell, panels, x, h0, c0, lengths, reverse, threads, y,
-                                             h_n, c_n, tape, workspace);
+                                             h_n, c_n, tape, masks, workspace);
     const py::gil_scoped_release release;  // pure pointer code from here; the arrays are held by the caller
     forward(arguments);
   });
 }
 
 template <class T>
-BackwardArguments<T> backward_arguments(Views<T>& views, const std::string& cell, const py::array& panels,
-                                        const py::array& tape, const OptionalArray& dy,
-                                        const OptionalArray& dh_n, const OptionalArray& dc_n, Size batch,
-                                        Size steps, const OptionalArray& lengths, bool reverse, int threads,
-                                        const OptionalArray& dx, bool add_to_dx, const py::array& dh0,
-                                        const OptionalArray& dc0, const py::array& dweight_ih,
-                                        const OptionalArray& dweight_hh, const OptionalArray& dbias_ih,
-                                        const OptionalArray& dbias_hh, const OptionalArray& dunit_weights,
-                                        const OptionalArray& weight_sums, const py::array& workspace) {
-  const auto [I, H] = sizes_of("dweight_ih", cell_of(cell), dweight_ih);
-  const LayerSize size = layer_size(cell, batch, steps, I, H);
-  require_weights(size.cell, "dweight_hh, dbias_hh, dunit_weights", dweight_hh, dbias_hh, dunit_weights);
+BackwardArguments<T> backward_arguments(
+    Views<T>& views, const CellKind& cell, const py::array& panels, const py::array& tape,
+    const OptionalArray& dy, const OptionalArray& dh_n, const OptionalArray& dc_n, Size batch, Size steps,
+    const OptionalArray& lengths, bool reverse, int threads, const OptionalArray& dx, bool add_to_dx,
+    const py::array& dh0, const OptionalArray& dc0, const py::array& dweight_ih,
+    const OptionalArray& dweight_hh, const OptionalArray& dbias_ih, const OptionalArray& dbias_hh,
+    const OptionalArray& dunit_weights, const OptionalArray& dweight_hr, const OptionalArray& dlayer_norm,
+    const OptionalArray& weight_sums, const MasksTuple& masks, const py::array& workspace) {
+  const auto [I, H] = sizes_of("dweight_ih", cell.cell, dweight_ih);
+  const LayerSize size = layer_size(cell, batch, steps, I, H, false, kinds_of(masks));
+  const OptionalWeights others{dweight_hh, dbias_hh, dunit_weights, dweight_hr, dlayer_norm};
+  require_weights(cell, "dweight_hh, dbias_hh, dunit_weights", others);
   require_cell_state(size.cell, "dc_n", dc_n, false);
   require_cell_state(size.cell, "dc0", dc0, true);
-  const Size rows = gates_of(size.cell) * H;
+  const Size state = state_size(size);
   const std::int64_t* valid = views.lengths(lengths, batch, steps);
   return {size,
           {valid, reverse, threads},
           views.plain_panels("panels", panels, panel_size<T>(Pass::backward, size)),
           views.scratch("tape", tape, tape_bytes<T>(size, valid)),
-          views.read("dy", dy, {batch, steps, H}),
-          matrix(views.read("dh_n", dh_n, {batch, H})),
+          views.read("dy", dy, {batch, steps, state}),
+          matrix(views.read("dh_n", dh_n, {batch, state})),
           matrix(views.read("dc_n", dc_n, {batch, H})),
           views.write("dx", dx, {batch, steps, I}),
           add_to_dx,
-          matrix(views.write("dh0", dh0, {batch, H})),
+          matrix(views.write("dh0", dh0, {batch, state})),
           matrix(views.write("dc0", dc0, {batch, H})),
-          {views.write_flat("dweight_ih", dweight_ih, {rows, I}),
-           views.write_flat("dweight_hh", dweight_hh, {rows, H}),
-           views.write_flat("dbias_ih", dbias_ih, {rows}), views.write_flat("dbias_hh", dbias_hh, {rows}),
-           views.write_flat("dunit_weights", dunit_weights, {unit_weights_of(size.cell) * H})},
+          gradient_views(views, size, dweight_ih, dbias_ih, others),
           views.scratch("workspace", workspace, backward_workspace_bytes<T>(size)),
           weight_sums
               ? views.template scratch<T>("weight_sums", *weight_sums, panel_size<T>(Pass::forward, size))
-              : nullptr};
+              : nullptr,
+          masks_of(views, masks, size)};
 }
 
-void run_backward(const std::string& cell, const py::array& panels, const py::array& tape,
+void run_backward(const CellKind& cell, const py::array& panels, const py::array& tape,
                   const OptionalArray& dy, const OptionalArray& dh_n, const OptionalArray& dc_n, Size batch,
                   Size steps, const OptionalArray& lengths, bool reverse, int threads,
                   const OptionalArray& dx, bool add_to_dx, const py::array& dh0, const OptionalArray& dc0,
                   const py::array& dweight_ih, const OptionalArray& dweight_hh, const OptionalArray& dbias_ih,
                   const OptionalArray& dbias_hh, const OptionalArray& dunit_weights,
-                  const OptionalArray& weight_sums, const py::array& workspace) {
+                  const OptionalArray& dweight_hr, const OptionalArray& dlayer_norm,
+                  const OptionalArray& weight_sums, const MasksTuple& masks, const py::array& workspace) {
   with_scalar("panels", panels, [&](auto zero) {
     Views<decltype(zero)> views;
-    const auto arguments = backward_arguments(
-        views, cell, panels, tape, dy, dh_n, dc_n, batch, steps, lengths, reverse, threads, dx, add_to_dx,
-        dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dunit_weights, weight_sums, workspace);
+    const auto arguments =
+        backward_arguments(views, cell, panels, tape, dy, dh_n, dc_n, batch, steps, lengths, reverse, threads,
+                           dx, add_to_dx, dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dunit_weights,
+                           dweight_hr, dlayer_norm, weight_sums, masks, workspace);
     const py::gil_scoped_release release;
     backward(arguments);
   });
 }
 
-void run_add_weight_sums(const std::string& cell, const py::array& weight_sums, const py::array& dweight_ih,
+void run_add_weight_sums(const CellKind& cell, const py::array& weight_sums, const py::array& dweight_ih,
                          const OptionalArray& dweight_hh, const OptionalArray& dbias_ih,
-                         const OptionalArray& dbias_hh, const OptionalArray& dunit_weights) {
+                         const OptionalArray& dbias_hh, const OptionalArray& dunit_weights,
+                         const OptionalArray& dweight_hr, const OptionalArray& dlayer_norm) {
   with_scalar("weight_sums", weight_sums, [&](auto zero) {
     using T = decltype(zero);
-    const auto [I, H] = sizes_of("dweight_ih", cell_of(cell), dweight_ih);
+    const auto [I, H] = sizes_of("dweight_ih", cell.cell, dweight_ih);
     const LayerSize size = layer_size(cell, 0, 0, I, H);
-    require_weights(size.cell, "dweight_hh, dbias_hh, dunit_weights", dweight_hh, dbias_hh, dunit_weights);
-    const Size rows = gates_of(size.cell) * H;
+    const OptionalWeights others{dweight_hh, dbias_hh, dunit_weights, dweight_hr, dlayer_norm};
+    require_weights(cell, "dweight_hh, dbias_hh, dunit_weights", others);
     Views<T> views;
     const T* sums = views.plain_panels("weight_sums", weight_sums, panel_size<T>(Pass::forward, size));
-    const Weights<T> dweights{
-        views.write_flat("dweight_ih", dweight_ih, {rows, I}),
-        views.write_flat("dweight_hh", dweight_hh, {rows, H}), views.write_flat("dbias_ih", dbias_ih, {rows}),
-        views.write_flat("dbias_hh", dbias_hh, {rows}),
-        views.write_flat("dunit_weights", dunit_weights, {unit_weights_of(size.cell) * H})};
+    const Weights<T> dweights = gradient_views(views, size, dweight_ih, dbias_ih, others);
     const py::gil_scoped_release release;
     add_weight_sums<T>(size, sums, dweights);
   });
@@ -303,9 +374,8 @@ void run_backward_side_by_side(const std::vector<BackwardCall>& calls) {
   });
 }
 
-bool side_by_side(const std::string& pass_name,
-                  const std::vector<std::tuple<std::string, Size, Size>>& layers, Size batch, Size steps,
-                  const OptionalArray& lengths, int threads, Size itemsize) {
+bool side_by_side(const std::string& pass_name, const std::vector<std::tuple<CellKind, Size, Size>>& layers,
+                  Size batch, Size steps, const OptionalArray& lengths, int threads, Size itemsize) {
   std::vector<LayerSize> sizes;
   for (const auto& [cell, input_size, hidden_size] : layers)
     sizes.push_back(layer_size(cell, batch, steps, input_size, hidden_size));
@@ -316,8 +386,8 @@ bool side_by_side(const std::string& pass_name,
   });
 }
 
-py::dict plan_of(const std::string& cell, Size batch, Size steps, Size input_size, Size hidden_size,
-                 int threads, Size itemsize) {
+py::dict plan_of(const CellKind& cell, Size batch, Size steps, Size input_size, Size hidden_size, int threads,
+                 Size itemsize) {
   const LayerSize size = layer_size(cell, batch, steps, input_size, hidden_size, itemsize == bfloat16_bytes);
   return with_weight_size(itemsize, [&](auto zero) {
     const Plan plan = explain_plan<decltype(zero)>(size, threads);
@@ -341,25 +411,31 @@ void add_layer_functions(py::module_& module) {
   module.def("panel_size", &panel_elements, arg("pass_name"), arg("cell"), arg("input_size"),
              arg("hidden_size"), arg("itemsize"), "Elements of the panels of one pass.");
   module.def("pack", &pack, arg("pass_name"), arg("cell"), arg("weight_ih"), arg("weight_hh"), arg("bias_ih"),
-             arg("bias_hh"), arg("unit_weights"), arg("panels"), "Pack weights into panels for one pass.");
+             arg("bias_hh"), arg("unit_weights"), arg("weight_hr") = py::none(),
+             arg("layer_norm") = py::none(), arg("panels"), "Pack weights into panels for one pass.");
   module.def("same_bytes", &same_bytes, arg("first"), arg("second"),
              "Whether two arrays hold the same bits.");
   module.def("tape_size", &tape_size, arg("cell"), arg("batch"), arg("steps"), arg("input_size"),
-             arg("hidden_size"), arg("lengths"), arg("itemsize"), "Bytes of a tape.");
+             arg("hidden_size"), arg("lengths"), arg("itemsize"), arg("masks") = KindsTuple{},
+             "Bytes of a tape.");
   module.def("workspace_size", &workspace_size, arg("pass_name"), arg("with_tape"), arg("cell"), arg("batch"),
-             arg("steps"), arg("input_size"), arg("hidden_size"), arg("itemsize"), "Bytes of a workspace.");
+             arg("steps"), arg("input_size"), arg("hidden_size"), arg("itemsize"),
+             arg("masks") = KindsTuple{}, "Bytes of a workspace.");
   module.def("explain_plan", &plan_of, arg("cell"), arg("batch"), arg("steps"), arg("input_size"),
              arg("hidden_size"), arg("threads"), arg("itemsize"), "How a dense forward pass will be run.");
   module.def("forward", &run_forward, arg("cell"), arg("panels"), arg("x"), arg("h0"), arg("c0"),
              arg("lengths"), arg("reverse"), arg("threads"), arg("y"), arg("h_n"), arg("c_n"), arg("tape"),
-             arg("workspace"), "Run a sequence; fill the tape where one is given.");
+             arg("masks") = py::none(), arg("workspace"),
+             "Run a sequence; fill the tape where one is given.");
   module.def("backward", &run_backward, arg("cell"), arg("panels"), arg("tape"), arg("dy"), arg("dh_n"),
              arg("dc_n"), arg("batch"), arg("steps"), arg("lengths"), arg("reverse"), arg("threads"),
              arg("dx"), arg("add_to_dx"), arg("dh0"), arg("dc0"), arg("dweight_ih"), arg("dweight_hh"),
-             arg("dbias_ih"), arg("dbias_hh"), arg("dunit_weights"), arg("weight_sums"), arg("workspace"),
+             arg("dbias_ih"), arg("dbias_hh"), arg("dunit_weights"), arg("dweight_hr") = py::none(),
+             arg("dlayer_norm") = py::none(), arg("weight_sums"), arg("masks") = py::none(), arg("workspace"),
              "Back-propagate through a sequence; use up the tape.");
   module.def("add_weight_sums", &run_add_weight_sums, arg("cell"), arg("weight_sums"), arg("dweight_ih"),
              arg("dweight_hh"), arg("dbias_ih"), arg("dbias_hh"), arg("dunit_weights"),
+             arg("dweight_hr") = py::none(), arg("dlayer_norm") = py::none(),
              "Add sums over several calls of backward to the gradients of the weights.");
   module.def("side_by_side", &side_by_side, arg("pass_name"), arg("layers"), arg("batch"), arg("steps"),
              arg("lengths"), arg("threads"), arg("itemsize"),

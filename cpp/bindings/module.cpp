@@ -22,6 +22,7 @@ PYBIND11_MODULE(FASTRNN_MODULE, module, pybind11::mod_gil_not_used()) {
         return d;
       },
       "How this module was compiled.");
+  fastrnn::bindings::add_cell_class(module);
   fastrnn::bindings::add_layer_functions(module);
   fastrnn::bindings::add_linear_functions(module);
   fastrnn::bindings::add_stream(module);

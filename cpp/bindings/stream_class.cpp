@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <variant>
 
 #include "arrays.hpp"
 #include "cell_names.hpp"
@@ -17,34 +18,39 @@ using Size = py::ssize_t;
 template <class T>
 class StreamStack {
  public:
-  // stages: (a cell's name, "linear" or "add", input_size, output_size, panels, source of an add stage)
-  using StageTuple = std::tuple<std::string, Size, Size, py::array, Size>;
+  // stages: (a cell, "linear" or "add", input_size, output_size, panels, source of an add stage, H of a cell)
+  using StageTuple = std::tuple<std::variant<std::string, CellKind>, Size, Size, py::array, Size, Size>;
 
   StreamStack(const std::vector<StageTuple>& stages, Size batch) {
     if (stages.empty()) throw py::value_error("stages: expected at least one, got none");
     if (batch < 1) throw py::value_error("batch: expected at least 1, got " + std::to_string(batch));
     double numbers = 0;
-    for (const auto& [name, input_size, output_size, panels, source] : stages) {
+    for (const auto& [kind, input_size, output_size, panels, source, hidden_size] : stages) {
+      const std::string* name = std::get_if<std::string>(&kind);
       if (input_size < 1 || output_size < 1)
         throw py::value_error("stages: expected input_size and output_size of at least 1");
       if (!stages_.empty() && stages_.back().output_size != input_size)
         throw py::value_error("stages: expected input_size " + std::to_string(stages_.back().output_size) +
                               " like the output before, got " + std::to_string(input_size));
-      if (name == "add") {
+      if (name && *name == "add") {
         check_source(source, input_size, output_size);
-        stages_.push_back({StageKind::add, Cell::lstm, input_size, output_size, nullptr, false, source});
+        stages_.push_back(
+            {StageKind::add, Cell::lstm, input_size, output_size, nullptr, false, source, {}, 0});
         continue;
       }
-      const bool linear = name == "linear";
-      const Cell cell = linear ? Cell::lstm : cell_of(name);
+      const bool linear = name && *name == "linear";
+      const CellKind cell = linear ? CellKind{} : name ? plain_cell(*name) : std::get<CellKind>(kind);
       const bool bfloat16 = !linear && is_bfloat16(panels);
-      const LayerSize size{cell, 0, 0, input_size, output_size, bfloat16};
+      const LayerSize size{cell.cell, 0, 0, input_size, hidden_size, bfloat16, cell.options};
+      if (!linear && (hidden_size < 1 || state_size(size) != output_size))
+        throw py::value_error("stages: expected output_size " + std::to_string(state_size(size)) +
+                              " of the cell, got " + std::to_string(output_size));
       const std::size_t count =
           linear ? linear_panel_size<T>(input_size, output_size) : panel_size<T>(Pass::forward, size);
       const T* data = linear ? aligned<T>("panels", panels, count, false)
                              : aligned_panels<T>("panels", panels, count, false);
-      stages_.push_back(
-          {linear ? StageKind::linear : StageKind::recurrent, cell, input_size, output_size, data, bfloat16});
+      stages_.push_back({linear ? StageKind::linear : StageKind::recurrent, cell.cell, input_size,
+                         output_size, data, bfloat16, 0, cell.options, hidden_size});
       panels_.push_back(panels);
       numbers += static_cast<double>(count) * static_cast<double>(batch);
     }
@@ -131,7 +137,8 @@ class StreamStack {
     if (with_c == c.is_none())
       throw py::value_error(with_c ? "c: expected an array, got None"
                                    : "c: expected None, this cell has no c");
-    return {rows<U>("h", h, size, written), with_c ? rows<U>("c", c, size, written) : Matrix<U>{}};
+    return {rows<U>("h", h, size, written),
+            with_c ? rows<U>("c", c, stages_[stage].cell_size, written) : Matrix<U>{}};
   }
 
   std::vector<Stage<T>> stages_;

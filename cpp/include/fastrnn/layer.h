@@ -62,6 +62,28 @@ constexpr bool has_recurrent_matrix(Cell cell) {
   return cell != Cell::independent_rnn_tanh && cell != Cell::independent_rnn_relu;
 }
 
+// hard_sigmoid: 0.2 a + 0.5 within 0..1; hard_tanh: a within -1..1; softsign: a / (1 + |a|).
+enum class Activation { sigmoid, tanh, relu, hard_sigmoid, hard_tanh, softsign, identity };
+
+// What a layer computes otherwise than its cell's plain equations. Zero: not at all.
+struct CellOptions {
+  Activation gate_activation = Activation::sigmoid;    // of i f o, r z
+  Activation candidate_activation = Activation::tanh;  // of g, n, and of an RNN's h (rnn_tanh's alone)
+  Activation output_activation = Activation::tanh;     // of c, before the output gate
+  double activation_clip = 0;           // what activations of gates and candidates see lies within -+ this
+  double cell_clip = 0;                 // c lies within -+ this; cells with c only
+  std::int64_t projection_size = 0;     // P: h = weight_hr (o f(c)); cells with c only
+  bool layer_norm = false;              // of W x, of R h, and of c before its activation (Ba et al. 2016)
+  double zoneout_h = 0, zoneout_c = 0;  // the share of the state before, where a call gives no mask for it
+  // In BPTT, each row's gradient of the state before a step: its elements lie within -+ this, then its norm.
+  double gradient_clip_value = 0, gradient_clip_norm = 0;
+};
+
+// Which of the masks below a call has; the sizes of tapes and workspaces depend on it.
+struct MaskKinds {
+  bool resets = false, recurrent = false, zoneout_h = false, zoneout_c = false;
+};
+
 struct LayerSize {
   Cell cell;
   std::int64_t batch;        // N >= 0
@@ -72,7 +94,14 @@ struct LayerSize {
   // Sums and states stay float. Where the processor multiplies bfloat16, x and h are rounded in the products
   // (Plan::bfloat16_dot tells); elsewhere results are those of float weights that were rounded, bit for bit.
   bool bfloat16 = false;
+  CellOptions options{};
+  MaskKinds masks{};
 };
+
+// S, the numbers of h: P or H.
+constexpr std::int64_t state_size(const LayerSize& size) {
+  return size.options.projection_size > 0 ? size.options.projection_size : size.hidden_size;
+}
 
 // An array (N, T, F) or (T, N, F), whichever the strides say (in elements); features lie side by side.
 template <class T>
@@ -93,10 +122,25 @@ struct Matrix {
 template <class T>
 struct Weights {
   T* weight_ih;               // (G * H, I)
-  T* weight_hh;               // (G * H, H); null where the cell has no recurrent matrix
+  T* weight_hh;               // (G * H, S); null where the cell has no recurrent matrix
   T* bias_ih;                 // (G * H)
   T* bias_hh;                 // (G * H)
   T* unit_weights = nullptr;  // (U * H): peepholes i f o (coupled: i o), or an independent RNN's u
+  T* weight_hr = nullptr;     // (P, H) where there is a projection
+  // (4 * G * H + 2 * H) where there is layer normalisation: gain and shift of W x, of R h (G * H each), and,
+  // where the cell has c, of c (H each).
+  T* layer_norm = nullptr;
+};
+
+// Numbers that act on single rows and steps; each may be null.
+template <class T>
+struct Masks {
+  // (N, T, 1): where not zero, a boundary between this step and the one before: the state that crosses it is
+  // zero. Running forward this is the state before the step, running in reverse the state after it.
+  Sequence<const std::uint8_t> resets{};
+  Matrix<const T> recurrent{};    // (N, S): multiplies h_prev where it enters a product
+  Sequence<const T> zoneout_h{};  // (N, T, S): the share of h_prev in h, 0..1
+  Sequence<const T> zoneout_c{};  // (N, T, H) likewise of c
 };
 
 // What forward and backward share about time.
@@ -117,7 +161,8 @@ enum class Pass { forward, backward };
 
 // Elements of the panels of one pass.
 template <class T>
-std::size_t panel_size(Pass pass, const LayerSize& size) noexcept;  // uses cell, input_size, hidden_size
+std::size_t panel_size(Pass pass,
+                       const LayerSize& size) noexcept;  // uses cell, input_size, hidden_size, options
 
 // Packs the weights for one pass; to be done again after they change. `panels` has panel_size elements.
 template <class T>
@@ -131,13 +176,14 @@ struct ForwardArguments {
   Timing timing;
   const T* panels;      // of Pass::forward
   Sequence<const T> x;  // (N, T, I)
-  Matrix<const T> h0;   // (N, H) or null: zero
+  Matrix<const T> h0;   // (N, S) or null: zero
   Matrix<const T> c0;   // (N, H) or null: zero; LSTM only
-  Sequence<T> y;        // (N, T, H), written everywhere
-  Matrix<T> h_n;        // (N, H)
+  Sequence<T> y;        // (N, T, S), written everywhere
+  Matrix<T> h_n;        // (N, S)
   Matrix<T> c_n;        // (N, H); LSTM only
   void* tape;           // tape_bytes: filled for one backward call; or null: nothing is kept
   void* workspace;      // forward_workspace_bytes; content is of no use afterwards
+  Masks<T> masks{};     // those that size.masks says; the recurrent one and bfloat16 exclude each other
 };
 
 template <class T>
@@ -159,12 +205,12 @@ struct BackwardArguments {
   Timing timing;         // as in the forward call (threads may differ)
   const T* panels;       // of Pass::backward, packed from the weights of the forward call
   void* tape;            // of the forward call; used up
-  Sequence<const T> dy;  // (N, T, H) or null: zero; not read at invalid steps
-  Matrix<const T> dh_n;  // (N, H) or null: zero
+  Sequence<const T> dy;  // (N, T, S) or null: zero; not read at invalid steps
+  Matrix<const T> dh_n;  // (N, S) or null: zero
   Matrix<const T> dc_n;  // (N, H) or null: zero; LSTM only
   Sequence<T> dx;        // (N, T, I) or null: not wanted
   bool add_to_dx;        // dx += instead of dx =
-  Matrix<T> dh0;         // (N, H)
+  Matrix<T> dh0;         // (N, S)
   Matrix<T> dc0;         // (N, H); LSTM only
   Weights<T> dweights;   // gradients are added to what is there; bias gradients may be null
   void* workspace;       // backward_workspace_bytes; content is of no use afterwards
@@ -173,13 +219,14 @@ struct BackwardArguments {
   // of dweights. Zero before the first call; add_weight_sums after the last. Where all rows are equally long
   // and pieces are whole chunks of steps, these are the additions of one call over all, in its order.
   T* weight_sums = nullptr;
+  Masks<T> masks{};  // as in the forward call
 };
 
 template <class T>
 std::size_t backward_workspace_bytes(const LayerSize& size) noexcept;
 template <class T>
 void backward(const BackwardArguments<T>& arguments) noexcept;
-// Adds sums of the weights' gradients to dweights (size: uses cell, input_size, hidden_size).
+// Adds sums of the weights' gradients to dweights (size: uses cell, input_size, hidden_size, options).
 template <class T>
 void add_weight_sums(const LayerSize& size, const T* weight_sums, const Weights<T>& dweights) noexcept;
 // As forward_side_by_side; so each call has a dx of its own.

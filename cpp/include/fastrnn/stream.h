@@ -14,12 +14,14 @@ enum class StageKind { recurrent, linear, add };
 template <class T>
 struct Stage {
   StageKind kind;
-  Cell cell;                 // of a recurrent stage
-  std::int64_t input_size;   // I >= 1
-  std::int64_t output_size;  // H or O >= 1; of an add stage I, which is also I of its source
-  const T* panels;           // of pack_panels(Pass::forward, ...), or of pack_linear; null for an add stage
-  bool bfloat16 = false;     // of a recurrent stage: as in LayerSize
-  std::int64_t source = 0;   // of an add stage: the index, below its own, of the stage whose input is added
+  Cell cell;                   // of a recurrent stage
+  std::int64_t input_size;     // I >= 1
+  std::int64_t output_size;    // S or O >= 1; of an add stage I, which is also I of its source
+  const T* panels;             // of pack_panels(Pass::forward, ...), or of pack_linear; null for an add stage
+  bool bfloat16 = false;       // of a recurrent stage: as in LayerSize
+  std::int64_t source = 0;     // of an add stage: the index, below its own, of the stage whose input is added
+  CellOptions options{};       // of a recurrent stage
+  std::int64_t cell_size = 0;  // H of a recurrent stage
 };
 
 template <class T>

@@ -6,43 +6,69 @@ from numpy.typing import NDArray
 
 _Array = NDArray[Any]
 _Optional = NDArray[Any] | None
+_Kinds = tuple[bool, bool, bool, bool]
+_Masks = tuple[_Optional, _Optional, _Optional, _Optional] | None
+
+class CellKind:
+    def __init__(
+        self,
+        name: str,
+        *,
+        gate_activation: str = ...,
+        candidate_activation: str = ...,
+        output_activation: str = ...,
+        activation_clip: float = ...,
+        cell_clip: float = ...,
+        projection_size: int = ...,
+        layer_norm: bool = ...,
+        zoneout_h: float = ...,
+        zoneout_c: float = ...,
+        gradient_clip_value: float = ...,
+        gradient_clip_norm: float = ...,
+    ) -> None: ...
+
+_Cell = CellKind | str
 
 def build_info() -> dict[str, Any]: ...
 def panel_size(
-    pass_name: str, cell: str, input_size: int, hidden_size: int, itemsize: int
+    pass_name: str, cell: _Cell, input_size: int, hidden_size: int, itemsize: int
 ) -> int: ...
 def pack(
     pass_name: str,
-    cell: str,
+    cell: _Cell,
     weight_ih: _Array,
     weight_hh: _Optional,
     bias_ih: _Optional,
     bias_hh: _Optional,
     unit_weights: _Optional,
+    weight_hr: _Optional,
+    layer_norm: _Optional,
     panels: _Array,
 ) -> None: ...
 def same_bytes(first: _Array, second: _Array) -> bool: ...
 def tape_size(
-    cell: str,
+    cell: _Cell,
     batch: int,
     steps: int,
     input_size: int,
     hidden_size: int,
     lengths: _Optional,
     itemsize: int,
+    masks: _Kinds = ...,
 ) -> int: ...
 def workspace_size(
     pass_name: str,
     with_tape: bool,
-    cell: str,
+    cell: _Cell,
     batch: int,
     steps: int,
     input_size: int,
     hidden_size: int,
     itemsize: int,
+    masks: _Kinds = ...,
 ) -> int: ...
 def explain_plan(
-    cell: str,
+    cell: _Cell,
     batch: int,
     steps: int,
     input_size: int,
@@ -51,7 +77,7 @@ def explain_plan(
     itemsize: int,
 ) -> dict[str, Any]: ...
 def forward(
-    cell: str,
+    cell: _Cell,
     panels: _Array,
     x: _Array,
     h0: _Optional,
@@ -63,10 +89,11 @@ def forward(
     h_n: _Array,
     c_n: _Optional,
     tape: _Optional,
+    masks: _Masks,
     workspace: _Array,
 ) -> None: ...
 def backward(
-    cell: str,
+    cell: _Cell,
     panels: _Array,
     tape: _Array,
     dy: _Optional,
@@ -86,21 +113,26 @@ def backward(
     dbias_ih: _Optional,
     dbias_hh: _Optional,
     dunit_weights: _Optional,
+    dweight_hr: _Optional,
+    dlayer_norm: _Optional,
     weight_sums: _Optional,
+    masks: _Masks,
     workspace: _Array,
 ) -> None: ...
 def add_weight_sums(
-    cell: str,
+    cell: _Cell,
     weight_sums: _Array,
     dweight_ih: _Array,
     dweight_hh: _Optional,
     dbias_ih: _Optional,
     dbias_hh: _Optional,
     dunit_weights: _Optional,
+    dweight_hr: _Optional,
+    dlayer_norm: _Optional,
 ) -> None: ...
 def side_by_side(
     pass_name: str,
-    layers: list[tuple[str, int, int]],
+    layers: list[tuple[_Cell, int, int]],
     batch: int,
     steps: int,
     lengths: _Optional,
@@ -126,7 +158,9 @@ def linear_panel_size(input_size: int, output_size: int, itemsize: int) -> int: 
 def pack_linear(weight: _Array, bias: _Optional, panels: _Array) -> None: ...
 
 class _Stream:
-    def __init__(self, stages: list[tuple[str, int, int, _Array, int]], batch: int) -> None: ...
+    def __init__(
+        self, stages: list[tuple[Any, int, int, _Array, int, int]], batch: int
+    ) -> None: ...
     def step(self, x: _Array, out: _Array) -> None: ...
     def reset(self) -> None: ...
     def read_state(self, stage: int, h: _Array, c: _Optional) -> None: ...

@@ -6,6 +6,7 @@ from fastrnn.ops.layer import (
     BackwardCall,
     ForwardCall,
     Lengths,
+    Masks,
     Record,
     add_weight_sums,
     backward,
@@ -19,17 +20,20 @@ from fastrnn.ops.layer import (
     training_bytes,
 )
 from fastrnn.ops.linear import linear_backward, linear_forward
-from fastrnn.ops.panels import CELLS, LayerKind, Panels, Weights
+from fastrnn.ops.panels import ACTIVATIONS, CELLS, CellOptions, LayerKind, Panels, Weights
 from fastrnn.ops.stream import Stage, add_stage, linear_stage, recurrent_stage, stream_stack
 
 __all__ = [
+    "ACTIVATIONS",
     "CELLS",
     "BackwardCall",
     "BufferPool",
+    "CellOptions",
     "ForwardCall",
     "LayerBuffers",
     "LayerKind",
     "Lengths",
+    "Masks",
     "Panels",
     "Record",
     "Stage",

@@ -31,7 +31,7 @@ def explain_plan(
     beside : LayerKind or None
         The layer that reads the same x in the other direction.
     """
-    size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
+    size = (kind.kernel_cell, batch, steps, kind.input_size, kind.hidden_size)
     itemsize = kind.weight_itemsize
     sides = beside is not None and side_by_side("forward", (kind, beside), batch, steps, None)
     plan = kernels.explain_plan(*size, 1 if sides else get_num_threads(), itemsize)

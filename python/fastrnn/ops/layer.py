@@ -24,6 +24,40 @@ _dense_tape_size = lru_cache(kernels.tape_size)
 _workspace_size = lru_cache(kernels.workspace_size)
 
 
+class Masks(NamedTuple):
+    """Numbers that act on single rows and steps; None: none.
+
+    Attributes
+    ----------
+    resets : ndarray of uint8, (N, T, 1), or None
+        Where not zero, the state that crosses the boundary before this step is zero.
+    recurrent : ndarray, (N, S), or None
+        Multiplies h where it enters a product.
+    zoneout_h : ndarray, (N, T, S), or None
+        The share of the state before in h.
+    zoneout_c : ndarray, (N, T, H), or None
+        The same of c.
+    """
+
+    resets: NDArray[np.uint8] | None = None
+    recurrent: FloatArray | None = None
+    zoneout_h: FloatArray | None = None
+    zoneout_c: FloatArray | None = None
+
+    @property
+    def kinds(self) -> tuple[bool, bool, bool, bool]:
+        """Which of them there are."""
+        return (
+            self.resets is not None,
+            self.recurrent is not None,
+            self.zoneout_h is not None,
+            self.zoneout_c is not None,
+        )
+
+
+_NO_MASKS = (False, False, False, False)
+
+
 class Record(NamedTuple):
     """What a forward pass keeps for one backward pass."""
 
@@ -31,6 +65,7 @@ class Record(NamedTuple):
     batch: int
     steps: int
     lengths: Lengths
+    masks: Masks | None = None
 
 
 class ForwardCall(NamedTuple):
@@ -42,8 +77,8 @@ class ForwardCall(NamedTuple):
     lengths : ndarray of int64, (N,), or None
     arguments : tuple
         What the kernels take, the workspace last.
-    y : ndarray, (N, T, H)
-    h_n : ndarray, (N, H)
+    y : ndarray, (N, T, S)
+    h_n : ndarray, (N, S)
     c_n : ndarray, (N, H), or None
     record : Record or None
     buffers : LayerBuffers
@@ -70,9 +105,10 @@ class BackwardCall(NamedTuple):
         Of the backward pass.
     record : Record
         Of one forward call; its tape is used up and goes back to `buffers`.
-    dy : ndarray, (N, T, H), or None
+    dy : ndarray, (N, T, S), or None
         Gradient of the output; None is zero. Not read at invalid steps.
-    dh_n, dc_n : ndarray, (N, H), or None
+    dh_n : ndarray, (N, S), or None
+    dc_n : ndarray, (N, H), or None
         Gradients of the final states.
     gradients : Weights
         Gradients of the weights, which are added to.
@@ -107,7 +143,7 @@ def side_by_side(
         N and T.
     lengths : ndarray of int64, (N,), or None
     """
-    layers = [(kind.cell, kind.input_size, kind.hidden_size) for kind in kinds]
+    layers = [(kind.kernel_cell, kind.input_size, kind.hidden_size) for kind in kinds]
     itemsize = kinds[0].dtype.itemsize
     return kernels.side_by_side(
         pass_name, layers, batch, steps, lengths, get_num_threads(), itemsize
@@ -125,6 +161,7 @@ def forward_call(
     out: FloatArray | None,
     record: bool,
     buffers: LayerBuffers,
+    masks: Masks | None = None,
 ) -> ForwardCall:
     """Return the forward pass of one layer in one direction, with memory for its results.
 
@@ -136,33 +173,36 @@ def forward_call(
         Of the forward pass.
     x : ndarray, (N, T, I)
         Input, any strides.
-    h0, c0 : ndarray, (N, H), or None
-        Initial states; None is zero.
+    h0 : ndarray, (N, S), or None
+    c0 : ndarray, (N, H), or None
+        Initial states; None is zero. S is H, or P where there is a projection.
     lengths : ndarray of int64, (N,), or None
         Valid steps of each row.
-    out : ndarray, (N, T, H), or None
+    out : ndarray, (N, T, S), or None
         Where the output goes; features side by side.
     record : bool
         Whether to keep what the backward pass needs.
     buffers : LayerBuffers
         Where tapes and workspaces come from.
+    masks : Masks or None
     """
     batch, steps, _ = x.shape
     hidden_size, dtype, itemsize = kind.hidden_size, kind.dtype, kind.weight_itemsize
-    size = (kind.cell, batch, steps, kind.input_size, hidden_size)
-    y = np.empty((batch, steps, hidden_size), dtype) if out is None else out
-    h_n = np.empty((batch, hidden_size), dtype)
+    size = (kind.kernel_cell, batch, steps, kind.input_size, hidden_size)
+    mask_kinds = _NO_MASKS if masks is None else masks.kinds
+    y = np.empty((batch, steps, kind.state_size), dtype) if out is None else out
+    h_n = np.empty((batch, kind.state_size), dtype)
     c_n = np.empty((batch, hidden_size), dtype) if kind.has_cell_state else None
     kept = None
     if record:
         tape = buffers.tapes.take(
-            _dense_tape_size(*size, None, itemsize)
+            _dense_tape_size(*size, None, itemsize, mask_kinds)
             if lengths is None
-            else kernels.tape_size(*size, lengths, itemsize)
+            else kernels.tape_size(*size, lengths, itemsize, mask_kinds)
         )
-        kept = Record(tape, batch, steps, lengths)
+        kept = Record(tape, batch, steps, lengths, masks)
     arguments = (
-        kind.cell,
+        kind.kernel_cell,
         panels,
         kernel_input(x),
         optional_input(h0),
@@ -174,7 +214,8 @@ def forward_call(
         h_n,
         c_n,
         None if kept is None else kept.tape,
-        buffers.forward.take(_workspace_size("forward", record, *size, itemsize)),
+        masks,
+        buffers.forward.take(_workspace_size("forward", record, *size, itemsize, mask_kinds)),
     )
     return ForwardCall(kind, lengths, arguments, y, h_n, c_n, kept, buffers)
 
@@ -201,7 +242,7 @@ def training_bytes(kind: LayerKind, batch: int, steps: int, lengths: Lengths) ->
         N and T.
     lengths : ndarray of int64, (N,), or None
     """
-    size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
+    size = (kind.kernel_cell, batch, steps, kind.input_size, kind.hidden_size)
     itemsize = kind.weight_itemsize
     passes = ("forward", "backward")
     workspaces = sum(_workspace_size(name, True, *size, itemsize) for name in passes)
@@ -256,7 +297,7 @@ def backward(
     -------
     dx : ndarray, (N, T, I), or None
     dstate : tuple
-        dh0 : ndarray, (N, H); dc0 : ndarray, (N, H), or None.
+        dh0 : ndarray, (N, S); dc0 : ndarray, (N, H), or None.
     """
     dx = _new_input_gradient(call) if input_gradient and add_to is None else add_to
     arguments, dstate = _backward_arguments(call, dx, add_to is not None)
@@ -301,13 +342,15 @@ def add_weight_sums(
     buffers : LayerBuffers
     """
     kernels.add_weight_sums(
-        kind.cell,
+        kind.kernel_cell,
         weight_sums,
         gradients.weight_ih,
         gradients.weight_hh,
         gradients.bias_ih,
         gradients.bias_hh,
         gradients.unit_weights,
+        gradients.weight_hr,
+        gradients.layer_norm,
     )
     buffers.weight_sums.give(weight_sums.view(np.uint8))
 
@@ -332,7 +375,7 @@ def backward_beside(
     dstates : tuple
         What `backward` returns, of each.
     """
-    _, batch, steps, lengths = first.record
+    _, batch, steps, lengths, _ = first.record
     if not side_by_side("backward", (first.kind, second.kind), batch, steps, lengths):
         dx, dstate = backward(first, input_gradient=input_gradient, add_to=add_to)
         dx, second_dstate = backward(second, input_gradient=input_gradient, add_to=dx)
@@ -363,12 +406,13 @@ def _backward_arguments(
 ) -> tuple[tuple[Any, ...], State]:
     """Return what the kernels take, the workspace last, and (dh0, dc0) that they fill."""
     kind, panels, record, dy, dh_n, dc_n, gradients, buffers, weight_sums = call
-    tape, batch, steps, lengths = record
-    size = (kind.cell, batch, steps, kind.input_size, kind.hidden_size)
-    dh0 = np.empty((batch, kind.hidden_size), kind.dtype)
+    tape, batch, steps, lengths, masks = record
+    size = (kind.kernel_cell, batch, steps, kind.input_size, kind.hidden_size)
+    mask_kinds = _NO_MASKS if masks is None else masks.kinds
+    dh0 = np.empty((batch, kind.state_size), kind.dtype)
     dc0 = np.empty((batch, kind.hidden_size), kind.dtype) if kind.has_cell_state else None
     arguments = (
-        kind.cell,
+        kind.kernel_cell,
         panels,
         tape,
         optional_input(dy),
@@ -388,8 +432,13 @@ def _backward_arguments(
         gradients.bias_ih,
         gradients.bias_hh,
         gradients.unit_weights,
+        gradients.weight_hr,
+        gradients.layer_norm,
         weight_sums,
-        buffers.backward.take(_workspace_size("backward", True, *size, kind.weight_itemsize)),
+        masks,
+        buffers.backward.take(
+            _workspace_size("backward", True, *size, kind.weight_itemsize, mask_kinds)
+        ),
     )
     return arguments, (dh0, dc0)
 

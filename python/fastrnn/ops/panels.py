@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,6 +50,53 @@ CELLS = {
 }
 
 
+class CellOptions(NamedTuple):
+    """What a layer computes otherwise than its cell's plain equations; zero: not at all.
+
+    Attributes
+    ----------
+    gate_activation, candidate_activation, output_activation : str
+        Names in `ACTIVATIONS`: of the gates, of the candidate (an RNN's h), of c.
+    activation_clip : float
+        What activations of gates and candidates see lies within -+ this.
+    cell_clip : float
+        c lies within -+ this.
+    projection_size : int
+        P: h is weight_hr (P, H) times the cell's output.
+    layer_norm : bool
+        Whether W x, R h and c are normalised.
+    zoneout_h, zoneout_c : float
+        The share of the state before, where a call gives no mask for it.
+    gradient_clip_value, gradient_clip_norm : float
+        Limits of each row's gradient of the state before a step, of its elements and its norm.
+    """
+
+    gate_activation: str = "sigmoid"
+    candidate_activation: str = "tanh"
+    output_activation: str = "tanh"
+    activation_clip: float = 0.0
+    cell_clip: float = 0.0
+    projection_size: int = 0
+    layer_norm: bool = False
+    zoneout_h: float = 0.0
+    zoneout_c: float = 0.0
+    gradient_clip_value: float = 0.0
+    gradient_clip_norm: float = 0.0
+
+
+#: No options.
+PLAIN = CellOptions()
+
+#: The names of activations.
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "hard_sigmoid", "hard_tanh", "softsign", "identity")
+
+
+@lru_cache
+def _cell_kind(cell: str, options: CellOptions) -> Any:
+    """Return the kernels' cell: one object for equal options, as sizes are remembered by it."""
+    return kernels.CellKind(cell, **options._asdict())
+
+
 @dataclass(frozen=True)
 class Weights:
     """Weights (or their gradients) of one layer and direction, each C-contiguous.
@@ -57,10 +104,14 @@ class Weights:
     Attributes
     ----------
     weight_ih : ndarray, (G*H, I)
-    weight_hh : ndarray, (G*H, H), or None
-        None where the cell has no recurrent matrix.
+    weight_hh : ndarray, (G*H, S), or None
+        None where the cell has no recurrent matrix; S is H, or P where there is a projection.
     bias_ih, bias_hh : ndarray, (G*H,), or None
     unit_weights : ndarray, (U*H,), or None
+    weight_hr : ndarray, (P, H), or None
+        The projection.
+    layer_norm : ndarray, (4*G*H + 2*H,), or None
+        Gain and shift of W x, of R h, and, where the cell has c, of c.
     """
 
     weight_ih: FloatArray
@@ -68,6 +119,8 @@ class Weights:
     bias_ih: FloatArray | None
     bias_hh: FloatArray | None
     unit_weights: FloatArray | None = None
+    weight_hr: FloatArray | None = None
+    layer_norm: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +133,17 @@ class LayerKind:
     reverse: bool
     dtype: np.dtype[Any]
     bfloat16: bool = False
+    options: CellOptions = PLAIN
+
+    @cached_property
+    def kernel_cell(self) -> Any:
+        """Return the cell with its options, as the kernels take it."""
+        return _cell_kind(self.cell, self.options)
+
+    @cached_property
+    def state_size(self) -> int:
+        """S, the numbers of h: H, or P where there is a projection."""
+        return self.options.projection_size or self.hidden_size
 
     @property
     def weight_dtype(self) -> str:
@@ -121,12 +185,14 @@ def packed(
         panels = aligned_empty(panel_size(kind, pass_name), dtype)
     kernels.pack(
         pass_name,
-        kind.cell,
+        kind.kernel_cell,
         weights.weight_ih,
         weights.weight_hh,
         weights.bias_ih,
         weights.bias_hh,
         weights.unit_weights,
+        weights.weight_hr,
+        weights.layer_norm,
         panels,
     )
     return panels
@@ -135,7 +201,7 @@ def packed(
 def panel_size(kind: LayerKind, pass_name: str) -> int:
     """Return the elements of the panels of one pass."""
     return kernels.panel_size(
-        pass_name, kind.cell, kind.input_size, kind.hidden_size, kind.weight_itemsize
+        pass_name, kind.kernel_cell, kind.input_size, kind.hidden_size, kind.weight_itemsize
     )
 
 

@@ -11,9 +11,9 @@ from fastrnn._isa import kernels
 from fastrnn.ops.buffers import aligned_empty
 from fastrnn.ops.panels import LayerKind, Weights, packed
 
-#: One layer of a stream: a cell's name, "linear" or "add", input and output size, panels, and for
-#: "add" the stage whose input is added.
-Stage = tuple[str, int, int, FloatArray, int]
+#: One layer of a stream: the kernels' cell, "linear" or "add", input and output size, panels, for
+#: "add" the stage whose input is added, and a cell's H.
+Stage = tuple[Any, int, int, FloatArray, int, int]
 
 
 def recurrent_stage(kind: LayerKind, weights: Weights) -> Stage:
@@ -26,7 +26,8 @@ def recurrent_stage(kind: LayerKind, weights: Weights) -> Stage:
     weights : Weights
         Its weights.
     """
-    return kind.cell, kind.input_size, kind.hidden_size, packed(kind, "forward", weights), 0
+    panels = packed(kind, "forward", weights)
+    return kind.kernel_cell, kind.input_size, kind.state_size, panels, 0, kind.hidden_size
 
 
 def linear_stage(weight: FloatArray, bias: FloatArray | None) -> Stage:
@@ -41,7 +42,7 @@ def linear_stage(weight: FloatArray, bias: FloatArray | None) -> Stage:
     count = kernels.linear_panel_size(inputs, outputs, weight.itemsize)
     panels = aligned_empty(count, weight.dtype)
     kernels.pack_linear(weight, bias, panels)
-    return "linear", inputs, outputs, panels, 0
+    return "linear", inputs, outputs, panels, 0, 0
 
 
 def add_stage(size: int, source: int, dtype: np.dtype[Any]) -> Stage:
@@ -56,7 +57,7 @@ def add_stage(size: int, source: int, dtype: np.dtype[Any]) -> Stage:
     dtype : dtype
         Of the stream.
     """
-    return "add", size, size, np.empty(0, dtype), source
+    return "add", size, size, np.empty(0, dtype), source, 0
 
 
 def stream_stack(stages: list[Stage], batch: int) -> Any:
