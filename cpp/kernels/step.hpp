@@ -10,9 +10,9 @@ namespace fastrnn {
 template <class T>
 struct StepViews {
   Blocked<T> x;             // (N, I)
-  Blocked<T> h_prev;        // (N, H)
+  Blocked<T> h_prev;        // (N, S)
   Blocked<T> c_prev;        // (N, H) where the cell has c
-  Blocked<T> h;             // (N, H)
+  Blocked<T> h;             // (N, H) what the cell computes of h and c
   Blocked<T> c;             // (N, H) where the cell has c
   Blocked<T> gates;         // (N, H, blocks); activations, then gradients; null data: not kept
   Blocked<T> reset_hidden;  // (N, H) r * h_prev, where the cell needs it
@@ -20,7 +20,16 @@ struct StepViews {
   Blocked<T> x_words{};
   Blocked<T> h_prev_words{};
   Blocked<T> h_words{};
+  Blocked<T> h_source{};  // (N, S) h_prev as it enters products: with the recurrent mask
+  Blocked<T> h_next{};    // (N, S) the states after the step, once options have acted: otherwise h and c
+  Blocked<T> c_next{};    // (N, H)
 };
+
+// The h_prev that a cell itself reads: what enters its product where that is one weight per unit.
+template <class Cell, class T>
+FASTRNN_INLINE const Blocked<T>& h_of(const StepViews<T>& views) {
+  return has_hidden_product<Cell> ? views.h_prev : views.h_source;
+}
 
 // The gradients that travel from step to step.
 template <class T>
@@ -28,6 +37,9 @@ struct GradientViews {
   Blocked<T> dh;             // (N, H) in: of h; out: of h_prev
   Blocked<T> dc;             // (N, H) likewise, where the cell has c
   Blocked<T> dreset_hidden;  // (N, H) scratch, where the cell needs it
+  Blocked<T> dh_source;      // (N, S) out: of h_source; dh itself where products read h_prev as it is
+
+  bool separate() const { return dh_source.data != dh.data; }
 };
 
 // Rows whose sums are complete before their cells are computed, and packets of sums: enough that the cells'
@@ -46,11 +58,6 @@ FASTRNN_INLINE void for_each_row_group(Range rows, Visit&& visit) {
     row += 2;
   }
   if (row < rows.end) visit(std::integral_constant<int, 1>{}, row);
-}
-
-template <class T>
-FASTRNN_INLINE Blocked<const T> constant(Blocked<T> b) {
-  return {b.data, b.block_stride, b.row_stride};
 }
 
 template <class T>
@@ -143,7 +150,9 @@ struct Step {
     clear_padded_units(views.gates, {0, Cell::blocks}, size.hidden_size, own, rows);
     if constexpr (has_hidden_product<Cell>) {
       member.wait();
-      multiply_backward<Cell, T>(layout, 1, {panels, constant(views.gates), rows, own, d.dh, true, order});
+      const Range columns = own_columns<T>(size.state_size(), member);
+      multiply_backward<Cell, T>(
+          layout, 1, {panels, constant(views.gates), rows, columns, d.dh_source, !d.separate(), order});
     }
   }
 
@@ -186,7 +195,7 @@ struct Step {
   static void multiply_units(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
                              Range rows, Index first, Products products, Blocked<T> sums) {
     const Index inputs = products == Products::hidden ? 0 : layout.size.input_size;
-    const Index hiddens = products == Products::input ? 0 : layout.size.hidden_size;
+    const Index hiddens = products == Products::input ? 0 : layout.size.state_size();
     const T* input = panels + layout.forward_section(0) + first * layout.forward_block(0);
     const T* hidden = input;
     if constexpr (has_hidden_product<Cell>)
@@ -202,7 +211,7 @@ struct Step {
                                        {input, Shape::first * width, layout.forward_block(0)});
       Product<T> from_h;
       if constexpr (has_hidden_product<Cell>)
-        from_h = forward_product<T>(constant(views.h_prev), row, hiddens,
+        from_h = forward_product<T>(constant(views.h_source), row, hiddens,
                                     {hidden, Shape::second * width, layout.forward_block(1)});
       if (layout.size.format == WeightFormat::dot) {
         from_x = in_pairs(constant(views.x_words), row, from_x);
@@ -227,7 +236,8 @@ struct Step {
                                  {},
                                  {},
                                  {},
-                                 transposed(views.h_words)};
+                                 transposed(views.h_words),
+                                 transposed(views.h_source)};
       for (Index row = rows.begin; row < rows.end; ++row)
         forward_cells(swapped, row, units, transposed(gates), transposed(weights));
     } else {
@@ -262,8 +272,9 @@ struct Step {
     unroll<Cell::blocks>([&](auto b)
                              FASTRNN_LAMBDA { a[b] = load_rows<n>(gates + b * width, gates_stride); });
     State<V> state;
-    state.h = load_rows<n>(views.h_prev.at(unit, row), views.h_prev.row_stride);
-    if constexpr (Cell::has_cell_state)
+    if constexpr (!Cell::has_cell_state)  // the others' h is not theirs to read: it may be projected
+      state.h = load_rows<n>(h_of<Cell>(views).at(unit, row), h_of<Cell>(views).row_stride);
+    else
       state.c = load_rows<n>(views.c_prev.at(unit, row), views.c_prev.row_stride);
     if constexpr (Cell::unit_weights.empty())
       Cell::forward(a, state);
@@ -291,7 +302,8 @@ struct Step {
     unroll<Cell::blocks>([&](auto b)
                              FASTRNN_LAMBDA { a[b] = load_rows<n>(gates + b * width, gates_stride); });
     BackwardState<V> state;
-    state.h_prev = load_rows<n>(views.h_prev.at(unit, row), views.h_prev.row_stride);
+    if constexpr (!Cell::has_cell_state)
+      state.h_prev = load_rows<n>(h_of<Cell>(views).at(unit, row), h_of<Cell>(views).row_stride);
     state.dh = load_rows<n>(d.dh.at(unit, row), d.dh.row_stride);
     if constexpr (Cell::has_cell_state) {
       state.c_prev = load_rows<n>(views.c_prev.at(unit, row), views.c_prev.row_stride);

@@ -47,17 +47,20 @@ struct Step<GruResetBefore, T> {
     multiply_backward<Cell, T>(layout, 2, {panels, constant(views.gates), rows, own, d.dreset_hidden});
     for_each(own, rows, [&](auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
       Cells<n_rows> cells(views.gates, unit, row);
-      auto r_lanes = cells.load(r), dh = load_state<n_rows>(d.dh, unit, row);
-      const auto reset_hidden = Cell::backward_gates(r_lanes, load_state<n_rows>(views.h_prev, unit, row),
+      auto r_lanes = cells.load(r);
+      side_by_side<T, n_rows> dh(T(0));
+      if (!d.separate()) dh = load_state<n_rows>(d.dh, unit, row);
+      const auto reset_hidden = Cell::backward_gates(r_lanes, load_state<n_rows>(views.h_source, unit, row),
                                                      load_state<n_rows>(d.dreset_hidden, unit, row), dh);
       cells.store(r, r_lanes);
-      store_state<n_rows>(d.dh, unit, row, dh);
+      store_state<n_rows>(d.dh_source, unit, row, dh);
       store_state<n_rows>(views.reset_hidden, unit, row, reset_hidden);
     });
     // r alone: other members may still be reading n.
     clear_padded_units(views.gates, {r / width, r / width + 1}, size.hidden_size, own, rows);
     member.wait();
-    multiply_backward<Cell, T>(layout, 1, {panels, constant(views.gates), rows, own, d.dh, true, order});
+    multiply_backward<Cell, T>(layout, 1,
+                               {panels, constant(views.gates), rows, own, d.dh_source, true, order});
   }
 
  private:
@@ -107,14 +110,14 @@ struct Step<GruResetBefore, T> {
       multiply_forward_tile<Cell, Shape, T>(
           layout.size.format, height,
           {start, forward_product<T>(constant(views.x), row, inputs, {input, Shape::first * width}),
-           forward_product<T>(constant(views.h_prev), row, hiddens, {hidden, Shape::second * width}),
+           forward_product<T>(constant(views.h_source), row, hiddens, {hidden, Shape::second * width}),
            result});
       if (products == Products::input) return;
       for_each_row_group({row, row + height}, [&](auto count, Index m) {
         Cells<count> cells(views.gates, unit, m);
         auto r_lanes = cells.load(r), z_lanes = cells.load(z);
         const auto reset_hidden =
-            Cell::forward_gates(r_lanes, z_lanes, load_state<count>(views.h_prev, unit, m));
+            Cell::forward_gates(r_lanes, z_lanes, load_state<count>(views.h_source, unit, m));
         cells.store(r, r_lanes);
         cells.store(z, z_lanes);
         store_state<count>(views.reset_hidden, unit, m, reset_hidden);
