@@ -15,12 +15,12 @@ SIZE = (CELL, BATCH, STEPS, INPUTS, HIDDEN)
 LENGTHS = np.array([5, 0, 2, 3])
 FORWARD = [
     "cell", "panels", "x", "h0", "c0", "lengths", "reverse", "threads", "y", "h_n", "c_n", "tape",
-    "workspace",
+    "masks", "workspace",
 ]  # fmt: skip
 BACKWARD = [
     "cell", "panels", "tape", "dy", "dh_n", "dc_n", "batch", "steps", "lengths", "reverse",
     "threads", "dx", "add_to_dx", "dh0", "dc0", "dweight_ih", "dweight_hh", "dbias_ih", "dbias_hh",
-    "dunit_weights", "weight_sums", "workspace",
+    "dunit_weights", "dweight_hr", "dlayer_norm", "weight_sums", "masks", "workspace",
 ]  # fmt: skip
 
 
@@ -59,6 +59,7 @@ def forward_arguments():
         "h_n": zeros(BATCH, HIDDEN),
         "c_n": zeros(BATCH, HIDDEN),
         "tape": aligned_empty(kernels.tape_size(*SIZE, LENGTHS, 4), np.uint8),
+        "masks": None,
         "workspace": aligned_empty(kernels.workspace_size("forward", True, *SIZE, 4), np.uint8),
     }
 
@@ -83,7 +84,10 @@ def backward_arguments():
         "dh0": zeros(BATCH, HIDDEN),
         "dc0": zeros(BATCH, HIDDEN),
         **weights("d"),
+        "dweight_hr": None,
+        "dlayer_norm": None,
         "weight_sums": panels("forward"),
+        "masks": None,
         "workspace": aligned_empty(kernels.workspace_size("backward", True, *SIZE, 4), np.uint8),
     }
 

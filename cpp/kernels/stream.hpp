@@ -45,9 +45,12 @@ struct Stream {
     Blocked<T> shares() { return acts ? Blocked<T>{numbers, 0, 0} : Blocked<T>{}; }
   };
 
+  static Index cell_size(const Stage<T>& stage) {
+    return stage.options.projection_size > 0 ? stage.cell_size : stage.output_size;
+  }
   // The layer that a recurrent stage runs, of one step.
   static LayerSize layer_of(const Stage<T>& stage, Index rows) {
-    return {stage.cell, rows, 1, stage.input_size, stage.cell_size, stage.bfloat16, stage.options};
+    return {stage.cell, rows, 1, stage.input_size, cell_size(stage), stage.bfloat16, stage.options};
   }
 
   static Place place(Arena& arena, const Stage<T>& stage, Index rows) {
@@ -59,7 +62,7 @@ struct Stream {
     }
     with_cell(stage.cell, [&](auto cell) {
       using C = typename decltype(cell)::type;
-      const Index units = rows * lane_blocks<T>(stage.cell_size) * lane_width<T>;
+      const Index units = rows * lane_blocks<T>(cell_size(stage)) * lane_width<T>;
       p.h = arena.take<T>(2 * state);
       if (stage.options.zoneout_c > 0) p.c_stride = units;
       if (C::has_cell_state) p.c = arena.take<T>(units + p.c_stride);
@@ -165,7 +168,7 @@ struct Stream {
     const Index size = stack.stages[stage].output_size;
     scatter<T>(constant(p.h_at(step)), {0, p.rows}, size, {h.data, h.batch_stride});
     if (p.c)
-      scatter<T>(constant(p.c_at(step)), {0, p.rows}, stack.stages[stage].cell_size,
+      scatter<T>(constant(p.c_at(step)), {0, p.rows}, cell_size(stack.stages[stage]),
                  {c.data, c.batch_stride});
   }
 
@@ -175,7 +178,7 @@ struct Stream {
     const Index size = stack.stages[stage].output_size;
     gather<T>({h.data, h.batch_stride}, {0, p.rows}, size, p.h_at(step));
     round_to_words(p.h_at(step), {0, p.rows}, lane_blocks<T>(size), p.h_words_at(step));
-    if (p.c) gather<T>({c.data, c.batch_stride}, {0, p.rows}, stack.stages[stage].cell_size, p.c_at(step));
+    if (p.c) gather<T>({c.data, c.batch_stride}, {0, p.rows}, cell_size(stack.stages[stage]), p.c_at(step));
   }
 };
 
