@@ -33,6 +33,7 @@ struct Backward {
           schedule(arena, rows, timing.reverse, chunk_rows),
           storage(tape_arena, size, tape_rows, tape_rows, tape_rows),
           most_rows(odd(std::max<Index>(chunk_rows, layer.batch))) {
+      storage.functions = chosen_functions<T>(layer.options);
       const Index units = lane_blocks<T>(size.hidden_size) * lane_width<T>;
       dh = arena.take<T>(layer.batch * units);
       dc = arena.take<T>(Cell::has_cell_state ? layer.batch * units : 0);

@@ -38,6 +38,7 @@ struct Storage {
   T* gates;              // null where nothing is kept
   T* x_words = nullptr;  // x and h rounded to bfloat16 for WeightFormat::dot
   T* h_words = nullptr;
+  std::optional<ChosenFunctions<T>> functions;  // none: the cell's plain ones
 
   Storage(Arena& arena, LayerDimensions dimensions, Index state_rows, Index x_rows, Index gate_rows)
       : size(dimensions) {
@@ -71,7 +72,8 @@ struct Storage {
   // `sums`: where x and the gates lie; `now` and `next`: the states before and after.
   StepViews<T> step(const Slot& sums, const Slot& now, const Slot& next, Blocked<T> reset_hidden) const {
     return {x_at(sums),     h_at(now),    c_at(now),        h_at(next),      c_at(next),
-            gates_at(sums), reset_hidden, x_words_at(sums), h_words_at(now), h_words_at(next)};
+            gates_at(sums), reset_hidden, x_words_at(sums), h_words_at(now), h_words_at(next),
+            functions ? &*functions : nullptr};
   }
 };
 
@@ -150,7 +152,9 @@ struct Forward {
                   keep ? tape_rows : Schedule::alternating_stride(size.batch),
                   sum_rows(size.batch, tape_rows), needs_gates() ? sum_rows(size.batch, tape_rows) : 0),
           reset_hidden(
-              arena.take<T>(reset_hidden_size<Cell, T>({size.input_size, size.hidden_size}, size.batch))) {}
+              arena.take<T>(reset_hidden_size<Cell, T>({size.input_size, size.hidden_size}, size.batch))) {
+      storage.functions = chosen_functions<T>(size.options);
+    }
 
     Index rows_per_chunk() const { return keep ? chunk_rows : hoisted ? hoisted_rows : 0; }
     bool needs_gates() const { return keep || hoisted || Step<Cell, T>::steps_need_gates; }

@@ -92,9 +92,11 @@ struct Stream {
             p.gates ? Blocked<T>{p.gates, rows.end * C::blocks * lane_width<T>, C::blocks * lane_width<T>}
                     : Blocked<T>{};
         const Blocked<T> reset = p.reset_hidden ? plain_view(p.reset_hidden, rows.end) : Blocked<T>{};
+        const auto functions = chosen_functions<T>(stage.options);
         Step<C, T>::forward(size, stage.panels,
                             {values, p.h_at(step), p.c_place(), p.h_at(step + 1), p.c_place(), gates, reset,
-                             p.x_words_place(), p.h_words_at(step), p.h_words_at(step + 1)},
+                             p.x_words_place(), p.h_words_at(step), p.h_words_at(step + 1),
+                             functions ? &*functions : nullptr},
                             rows, Member{}, Products::both, to_and_fro(step));
       });
       values = p.h_at(step + 1);
