@@ -305,7 +305,10 @@ def test_masks_of_wrong_shapes_are_refused(call, place):
         zeros(BATCH, STEPS, HIDDEN),
     ]
     name = ["resets", "recurrent", "zoneout_h", "zoneout_c"][place]
-    arguments = CALLS[call]()
+    kinds = tuple(i == place for i in range(4))
+    tape = aligned_empty(kernels.tape_size(*SIZE, LENGTHS, 4, kinds), np.uint8)
+    size = kernels.workspace_size(call, True, *SIZE, 4, kinds)
+    arguments = CALLS[call]() | {"tape": tape, "workspace": aligned_empty(size, np.uint8)}
     for wrong in (right[place][:-1], right[place].astype(np.int32)):
         masks = [None] * 4
         masks[place] = wrong

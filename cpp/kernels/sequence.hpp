@@ -45,15 +45,17 @@ struct Storage {
   T* x_words = nullptr;  // x and h rounded to bfloat16 for WeightFormat::dot
   T* h_words = nullptr;
   bool with_h_source, with_c_new;
-  T* h_source;  // h times the recurrent mask; null where there is none
-  T* c_new;     // in training, what the cell computes, where c is not what the next step starts from
-  T* cell_h;    // what the projection reads; null where there is none
+  std::optional<ChosenFunctions<T>> functions;  // none: the cell's plain ones
+  T* h_source;                                  // h times the recurrent mask; null where there is none
+  T* c_new;   // in training, what the cell computes, where c is not what the next step starts from
+  T* cell_h;  // what the projection reads; null where there is none
 
   Storage(Arena& arena, const LayerSize& layer, bool keep, Index state_rows, Index x_rows, Index gate_rows)
       : size(dimensions_of<Cell>(layer)),
         with_h_source(layer.masks.recurrent),
         with_c_new(keep && Cell::has_cell_state &&
-                   (layer.masks.resets || layer.masks.zoneout_c || layer.options.zoneout_c > 0)) {
+                   (layer.masks.resets || layer.masks.zoneout_c || layer.options.zoneout_c > 0)),
+        functions(chosen_functions<T>(layer.options)) {
     const Index units = lane_blocks<T>(size.hidden_size) * lane_width<T>;
     const Index numbers = lane_blocks<T>(size.state_size()) * lane_width<T>;
     x = arena.take<T>(x_rows * lane_blocks<T>(size.input_size) * lane_width<T>);
@@ -107,7 +109,8 @@ struct Storage {
             size.projection > 0 ? Blocked<T>{} : h_words_at(next),
             h_source_at(now),
             h_next,
-            c_next};
+            c_next,
+            functions ? &*functions : nullptr};
   }
 };
 

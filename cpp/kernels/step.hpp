@@ -1,6 +1,7 @@
 // One time step of any cell whose products can all be taken at once.
 #pragma once
 
+#include "cells/functions.hpp"
 #include "pair.hpp"
 #include "products.hpp"
 
@@ -23,6 +24,7 @@ struct StepViews {
   Blocked<T> h_source{};  // (N, S) h_prev as it enters products: with the recurrent mask
   Blocked<T> h_next{};    // (N, S) the states after the step, once options have acted: otherwise h and c
   Blocked<T> c_next{};    // (N, H)
+  const ChosenFunctions<T>* functions = nullptr;  // null: PlainFunctions
 };
 
 // The h_prev that a cell itself reads: what enters its product where that is one weight per unit.
@@ -49,15 +51,25 @@ inline constexpr Index band_rows = 24;
 inline constexpr Index band_packets = band_rows * group_blocks;
 
 // Calls visit(constant number of rows, first row) for groups of rows whose cells are computed side by side.
-template <class Visit>
+template <int most_rows, class Visit>
 FASTRNN_INLINE void for_each_row_group(Range rows, Visit&& visit) {
+  static_assert(most_rows == 2 || most_rows == 4);
   Index row = rows.begin;
-  for (; row + 4 <= rows.end; row += 4) visit(std::integral_constant<int, 4>{}, row);
-  if (row + 2 <= rows.end) {
+  for (; row + most_rows <= rows.end; row += most_rows) visit(std::integral_constant<int, most_rows>{}, row);
+  if (most_rows > 2 && row + 2 <= rows.end) {
     visit(std::integral_constant<int, 2>{}, row);
     row += 2;
   }
   if (row < rows.end) visit(std::integral_constant<int, 1>{}, row);
+}
+
+// Calls visit(the step's functions), once per loop over rows.
+template <class T, class Visit>
+FASTRNN_INLINE void with_functions(const StepViews<T>& views, Visit&& visit) {
+  if (views.functions == nullptr)
+    visit(PlainFunctions{});
+  else
+    visit(*views.functions);
 }
 
 template <class T>
@@ -123,9 +135,12 @@ struct Step {
         const Range part{row, row + height};
         const Blocked<T> sums = views.gates.data ? views.gates : sums_in(scratch, units, part, order);
         multiply_units(layout, panels, views, part, first, count, products, sums);
-        if (full && products != Products::input)
-          forward_cells(views, units, part, sums,
-                        layout.unit_weights(panels + layout.forward_unit_weights()));
+        if (full && products != Products::input) {
+          with_functions(views, [&](const auto& functions) {
+            forward_cells(functions, views, units, part, sums,
+                          layout.unit_weights(panels + layout.forward_unit_weights()));
+          });
+        }
       });
       if (full) units = {};
     };
@@ -142,11 +157,14 @@ struct Step {
                        const GradientViews<T>& d, Range rows, const Member& member, Order order) {
     const PanelLayout<Cell, T> layout{size};
     const Range own = own_columns<T>(size.hidden_size, member);
-    for (Index unit = own.begin; unit < own.end; ++unit) {
-      for_each_row_group(rows, [&](auto n, Index row) {
-        backward_cells<n>(views, d, unit, row, layout.unit_weights(panels));
-      });
-    }
+    with_functions(views, [&](const auto& functions) {
+      constexpr int most_rows = std::decay_t<decltype(functions)>::most_rows;
+      for (Index unit = own.begin; unit < own.end; ++unit) {
+        for_each_row_group<most_rows>(rows, [&](auto n, Index row) {
+          backward_cells<n>(functions, views, d, unit, row, layout.unit_weights(panels));
+        });
+      }
+    });
     clear_padded_units(views.gates, {0, Cell::blocks}, size.hidden_size, own, rows);
     if constexpr (has_hidden_product<Cell>) {
       member.wait();
@@ -223,8 +241,9 @@ struct Step {
   }
 
   // Rows side by side, or where there are few, units.
-  static void forward_cells(const StepViews<T>& views, Range units, Range rows, Blocked<T> gates,
-                            const Blocked<const T>& weights) {
+  template <class Functions>
+  static void forward_cells(const Functions& functions, const StepViews<T>& views, Range units, Range rows,
+                            Blocked<T> gates, const Blocked<const T>& weights) {
     const Index row_count = rows.end - rows.begin;
     if (row_count < 4 && row_count < units.end - units.begin) {
       const StepViews<T> swapped{{},
@@ -239,17 +258,19 @@ struct Step {
                                  transposed(views.h_words),
                                  transposed(views.h_source)};
       for (Index row = rows.begin; row < rows.end; ++row)
-        forward_cells(swapped, row, units, transposed(gates), transposed(weights));
+        forward_cells(functions, swapped, row, units, transposed(gates), transposed(weights));
     } else {
       for (Index unit = units.begin; unit < units.end; ++unit)
-        forward_cells(views, unit, rows, gates, weights);
+        forward_cells(functions, views, unit, rows, gates, weights);
     }
   }
 
-  static void forward_cells(const StepViews<T>& views, Index unit, Range rows, Blocked<T> gates,
-                            const Blocked<const T>& weights) {
-    for_each_row_group(
-        rows, [&](auto n, Index row) FASTRNN_LAMBDA { forward_cells<n>(views, unit, row, gates, weights); });
+  template <class Functions>
+  static void forward_cells(const Functions& functions, const StepViews<T>& views, Index unit, Range rows,
+                            Blocked<T> gates, const Blocked<const T>& weights) {
+    for_each_row_group<Functions::most_rows>(rows, [&](auto n, Index row) FASTRNN_LAMBDA {
+      forward_cells<n>(functions, views, unit, row, gates, weights);
+    });
   }
 
   // The lanes of the unit weights, which all rows share.
@@ -262,9 +283,10 @@ struct Step {
     return w;
   }
 
-  template <int n>
-  static FASTRNN_INLINE void forward_cells(const StepViews<T>& views, Index unit, Index row,
-                                           Blocked<T> blocked_gates, const Blocked<const T>& weights) {
+  template <int n, class Functions>
+  static FASTRNN_INLINE void forward_cells(const Functions& functions, const StepViews<T>& views, Index unit,
+                                           Index row, Blocked<T> blocked_gates,
+                                           const Blocked<const T>& weights) {
     using V = side_by_side<T, n>;
     T* gates = blocked_gates.at(unit, row);
     const Index gates_stride = blocked_gates.row_stride;
@@ -277,9 +299,9 @@ struct Step {
     else
       state.c = load_rows<n>(views.c_prev.at(unit, row), views.c_prev.row_stride);
     if constexpr (Cell::unit_weights.empty())
-      Cell::forward(a, state);
+      Cell::forward(a, state, functions);
     else
-      Cell::forward(a, state, load_unit_weights<n>(weights, unit, row));
+      Cell::forward(a, state, functions, load_unit_weights<n>(weights, unit, row));
     store_rows<n>(views.h.at(unit, row), views.h.row_stride, state.h);
     if constexpr (std::is_same_v<T, float>) {
       if (views.h_words.data)
@@ -292,9 +314,10 @@ struct Step {
     }
   }
 
-  template <int n>
-  static FASTRNN_INLINE void backward_cells(const StepViews<T>& views, const GradientViews<T>& d, Index unit,
-                                            Index row, const Blocked<const T>& weights) {
+  template <int n, class Functions>
+  static FASTRNN_INLINE void backward_cells(const Functions& functions, const StepViews<T>& views,
+                                            const GradientViews<T>& d, Index unit, Index row,
+                                            const Blocked<const T>& weights) {
     using V = side_by_side<T, n>;
     T* gates = views.gates.at(unit, row);
     const Index gates_stride = views.gates.row_stride;
@@ -311,9 +334,9 @@ struct Step {
       state.dc = load_rows<n>(d.dc.at(unit, row), d.dc.row_stride);
     }
     if constexpr (Cell::unit_weights.empty())
-      Cell::backward(a, state);
+      Cell::backward(a, state, functions);
     else
-      Cell::backward(a, state, load_unit_weights<n>(weights, unit, row));
+      Cell::backward(a, state, functions, load_unit_weights<n>(weights, unit, row));
     unroll<Cell::blocks>([&](auto b)
                              FASTRNN_LAMBDA { store_rows<n>(gates + b * width, gates_stride, a[b]); });
     store_rows<n>(d.dh.at(unit, row), d.dh.row_stride, state.dh);

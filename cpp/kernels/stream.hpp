@@ -119,6 +119,7 @@ struct Stream {
             p.gates ? Blocked<T>{p.gates, rows.end * C::blocks * lane_width<T>, C::blocks * lane_width<T>}
                     : Blocked<T>{};
         const Blocked<T> reset = p.reset_hidden ? plain_view(p.reset_hidden, rows.end) : Blocked<T>{};
+        const auto functions = chosen_functions<T>(stage.options);
         const Blocked<T> h_next = p.h_at(step + 1), c_next = p.c_at(step + 1),
                          h_words = p.h_words_at(step + 1);
         const StepViews<T> views{values,
@@ -133,7 +134,8 @@ struct Stream {
                                  p.cell_h ? Blocked<T>{} : h_words,
                                  p.h_at(step),
                                  h_next,
-                                 c_next};
+                                 c_next,
+                                 functions ? &*functions : nullptr};
         Step<C, T>::forward(size, stage.panels, views, rows, Member{}, Products::both, to_and_fro(step));
         Rate rate_h(stage.options.zoneout_h), rate_c(stage.options.zoneout_c);
         finish_step<C>(size, stage.panels, views, rate_h.shares(), rate_c.shares(), rows, Member{},
