@@ -25,8 +25,9 @@ MAY_IMPORT = {
     "plan": set(),
     "ops": {"_checks", "_isa", "_threads", "ops", "plan"},
     "initializers": {"_checks"},
-    "reference": {"reference_cells"},
-    "reference_cells": set(),
+    "reference": {"reference_cells", "reference_options"},
+    "reference_cells": {"reference_options"},
+    "reference_options": set(),
     "sharing": {"_checks"},
     "state_trees": {"_checks"},
     "protocol": {"_checks", "serialization", "sharing"},  # unpickling names who rebuilds
