@@ -50,19 +50,6 @@ struct GradientViews {
 inline constexpr Index band_rows = 24;
 inline constexpr Index band_packets = band_rows * group_blocks;
 
-// Calls visit(constant number of rows, first row) for groups of rows whose cells are computed side by side.
-template <int most_rows, class Visit>
-FASTRNN_INLINE void for_each_row_group(Range rows, Visit&& visit) {
-  static_assert(most_rows == 2 || most_rows == 4);
-  Index row = rows.begin;
-  for (; row + most_rows <= rows.end; row += most_rows) visit(std::integral_constant<int, most_rows>{}, row);
-  if (most_rows > 2 && row + 2 <= rows.end) {
-    visit(std::integral_constant<int, 2>{}, row);
-    row += 2;
-  }
-  if (row < rows.end) visit(std::integral_constant<int, 1>{}, row);
-}
-
 // Calls visit(the step's functions), once per loop over rows.
 template <class T, class Visit>
 FASTRNN_INLINE void with_functions(const StepViews<T>& views, Visit&& visit) {
