@@ -1,8 +1,8 @@
 // Layer normalisation (Ba, Kiros and Hinton 2016) of rows, with gain g:
 //   y = start + g n,  n = (a - mean) / sqrt(variance + epsilon)
 // over the numbers a of a row that stand in some of the blocks of all units. A row's sums go over its unit
-// blocks in order, lane by lane, and end in one horizontal sum: they do not depend on other rows. Lanes behind
-// the last unit count for nothing.
+// blocks in order, lane by lane, and end in one horizontal sum: they do not depend on other rows. Lanes
+// behind the last unit count for nothing.
 #pragma once
 
 #include <cmath>
@@ -92,9 +92,8 @@ FASTRNN_INLINE void normalise(const NormalisedRows<T>& of, Index first_row, cons
   using V = side_by_side<T, rows>;
   const RowNumbers<rows, T> numbers(of, first_row);
   const T count = numbers.count;
-  const auto keep = [&](Index row, int i, T value) FASTRNN_LAMBDA {
-    return of.statistics.at(0, row)[2 * of.group.place + i] = value;
-  };
+  const auto keep = [&](Index row, int i, T value)
+                        FASTRNN_LAMBDA { return of.statistics.at(0, row)[2 * of.group.place + i] = value; };
   V sum(T(0)), squares(T(0));
   numbers.for_each([&](Index unit, Index at, const auto& within)
                        FASTRNN_LAMBDA { sum = sum + within(numbers.number(unit, at)); });
@@ -142,14 +141,14 @@ FASTRNN_INLINE void normalise_backward(const NormalisedRows<T>& of, Index row, c
 
 }  // namespace detail
 
-// to = start + gain * n, in the group's blocks; keeps the statistics. `gain` holds the numbers of one row, laid
-// out as those of `to`, as may `start`, with row strides of zero. `to` may be what is normalised, or the start.
+// to = start + gain * n, in the group's blocks; keeps the statistics. `gain` holds the numbers of one row,
+// laid out as those of `to`, as may `start`, with row strides of zero. `to` may be what is normalised, or the
+// start.
 template <class T>
 void normalise(const NormalisedRows<T>& of, Range rows, const Blocked<const T>& gain,
                const Blocked<const T>& start, const Blocked<T>& to) {
-  for_each_row_group<4>(rows, [&](auto n, Index row) FASTRNN_LAMBDA {
-    detail::normalise<n, T>(of, row, gain, start, to);
-  });
+  for_each_row_group<4>(
+      rows, [&](auto n, Index row) FASTRNN_LAMBDA { detail::normalise<n, T>(of, row, gain, start, to); });
 }
 
 // With dy the gradient of y and dn = gain * dy:

@@ -19,8 +19,8 @@ struct Case {
   Index features, blocks, rows;
   NormalisedGroup group;
   Index units = lane_blocks<T>(features);
-  Array<T> a{std::size_t(units * rows * blocks * width)}, dy{a.size()}, statistics{std::size_t(
-      rows * statistics_registers<T> * width)},
+  Array<T> a{std::size_t(units * rows * blocks * width)}, dy{a.size()},
+      statistics{std::size_t(rows * statistics_registers<T> * width)},
       gain{std::size_t(units * blocks * width)}, start{gain.size()};
 
   Case(Index H, Index all_blocks, Index row_count, NormalisedGroup normalised)
@@ -35,13 +35,10 @@ struct Case {
       if (unit >= features) a[i] = dy[i] = T(1e6);
     }
   }
-  Blocked<T> view(Array<T>& array) const {
-    return {array.data(), rows * blocks * width, blocks * width};
-  }
+  Blocked<T> view(Array<T>& array) const { return {array.data(), rows * blocks * width, blocks * width}; }
   Blocked<const T> parameters(Array<T>& array) const { return {array.data(), blocks * width, 0}; }
   NormalisedRows<T> of() {
-    return {constant(view(a)), group, features,
-            {statistics.data(), 0, statistics_registers<T> * width}};
+    return {constant(view(a)), group, features, {statistics.data(), 0, statistics_registers<T> * width}};
   }
   Index place(Index row, Index unit, Index block) const {
     return ((unit / width * rows + row) * blocks + block) * width + unit % width;
@@ -83,8 +80,13 @@ template <class T, class Visit>
 void for_each_case(const Visit& visit) {
   for (const Index features : {1, 2, 3, 16, 17, 40}) {
     for (const Index rows : {1, 2, 3, 4, 7}) {
-      for (const auto& [blocks, group] : std::initializer_list<std::pair<Index, NormalisedGroup>>{
-               {4, {0, 4, 0}}, {4, {1, 2, 1}}, {4, {3, 1, 3}}, {3, {0, 3, 0}}, {3, {2, 1, 2}}, {1, {0, 1, 0}}}) {
+      for (const auto& [blocks, group] :
+           std::initializer_list<std::pair<Index, NormalisedGroup>>{{4, {0, 4, 0}},
+                                                                    {4, {1, 2, 1}},
+                                                                    {4, {3, 1, 3}},
+                                                                    {3, {0, 3, 0}},
+                                                                    {3, {2, 1, 2}},
+                                                                    {1, {0, 1, 0}}}) {
         Case<T> c(features, blocks, rows, group);
         visit(c);
       }
@@ -118,7 +120,8 @@ TEST_CASE_TEMPLATE("rows are normalised as by plain loops", T, float, double) {
   });
 }
 
-TEST_CASE_TEMPLATE("a row's bits do not depend on other rows, nor on where the result goes", T, float, double) {
+TEST_CASE_TEMPLATE("a row's bits do not depend on other rows, nor on where the result goes", T, float,
+                   double) {
   for_each_case<T>([](Case<T>& c) {
     Array<T> together(c.a.size()), alone(c.a.size());
     normalise(c.of(), {0, c.rows}, c.parameters(c.gain), c.parameters(c.start), c.view(together));
