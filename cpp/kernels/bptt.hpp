@@ -28,6 +28,8 @@ struct Backward {
     T* reset_hidden;  // of a chunk
     T* dprojected;    // of a chunk: what the projection's gradient sums over
     T* dx;            // of a chunk
+    // Of a chunk, where there is layer normalisation: the gradients of W x, of R h and of LN(c).
+    T *dinput_sums, *dhidden_sums, *dcell_output;
     T* gradient_panels;
     bool carried = false;  // the caller's gradient panels, which go on from call to call
 
@@ -55,6 +57,10 @@ struct Backward {
       dreset_hidden = arena.take<T>(reset_hidden_size<Cell, T>(size, layer.batch));
       reset_hidden = arena.take<T>(reset_hidden_size<Cell, T>(size, most_rows));
       dx = arena.take<T>(most_rows * lane_blocks<T>(size.input_size) * lane_width<T>);
+      const Index normalised_rows = size.layer_norm ? most_rows : 0;
+      dinput_sums = arena.take<T>(normalised_rows * units * Cell::blocks);
+      dhidden_sums = arena.take<T>(has_recurrent_section<Cell> ? normalised_rows * units * Cell::blocks : 0);
+      dcell_output = arena.take<T>(Cell::has_cell_state ? normalised_rows * units : 0);
       gradient_panels = arena.take<T>(PanelLayout<Cell, T>{size}.forward_size());
     }
 
@@ -67,6 +73,18 @@ struct Backward {
     }
     Blocked<T> dprojected_at(const Slot& slot) const {
       return view(dprojected, lane_blocks<T>(size.state_size()), 1, local(slot));
+    }
+    // Where products read the gradients of their sums: the gates', or those before layer normalisation.
+    Blocked<T> dinput_sums_at(const Slot& slot) const {
+      if (!size.layer_norm) return storage.gates_at(slot);
+      return view(dinput_sums, lane_blocks<T>(size.hidden_size), Cell::blocks, local(slot));
+    }
+    Blocked<T> dhidden_sums_at(const Slot& slot) const {
+      if (!size.layer_norm) return storage.gates_at(slot);
+      return view(dhidden_sums, lane_blocks<T>(size.hidden_size), Cell::blocks, local(slot));
+    }
+    Blocked<T> dcell_output_at(const Slot& slot) const {
+      return view(dcell_output, lane_blocks<T>(size.hidden_size), 1, local(slot));
     }
     Blocked<T> dx_at(const Slot& slot) const {
       return view(dx, lane_blocks<T>(size.input_size), 1, local(slot));
@@ -116,8 +134,8 @@ struct Backward {
 
  private:
   static WeightRows<T> gradients_of(const BackwardArguments<T>& a) {
-    return {a.dweights.weight_ih, a.dweights.weight_hh,    a.dweights.bias_ih,
-            a.dweights.bias_hh,   a.dweights.unit_weights, a.dweights.weight_hr};
+    return {a.dweights.weight_ih,    a.dweights.weight_hh, a.dweights.bias_ih,   a.dweights.bias_hh,
+            a.dweights.unit_weights, a.dweights.weight_hr, a.dweights.layer_norm};
   }
 
   // The gradients of the state that travel from step to step.
@@ -160,12 +178,15 @@ struct Backward {
     const Blocked<const T> x = constant(memory.storage.x_at(first)),
                            h = constant(memory.storage.h_source_at(first)),
                            reset_hidden = constant(memory.reset_hidden_at(first)),
-                           gates = constant(memory.storage.gates_at(first));
+                           gates = constant(memory.storage.gates_at(first)),
+                           dinput = constant(memory.dinput_sums_at(first)),
+                           dhidden = constant(memory.dhidden_sums_at(first));
+    if (size.layer_norm) normalise_inputs_back(a, memory, steps, threads);
     parallel_for(threads, [&](Index part) {
       for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
         const Source name = Cell::sections[s].source;
         const Blocked<const T> source = name == Source::input ? x : name == Source::hidden ? h : reset_hidden;
-        const GradientRows<T> sums{source, gates, rows};
+        const GradientRows<T> sums{source, name == Source::input ? dinput : dhidden, rows};
         if (memory.few_rows())
           add_gradient_of_few_rows<Cell, T>(layout, s, sums, {part, threads}, gradients_of(a));
         else
@@ -190,10 +211,17 @@ struct Backward {
                                      {part, threads}, memory.gradient_panels);
         }
       }
+      for (Index step = steps.begin; size.layer_norm && step < steps.end; ++step) {
+        const Slot slot = schedule.slot(step);
+        NormalisedStep<Cell, T>::sum_gradients(
+            size, memory.storage.step(slot, slot, schedule.slot(step + 1), {}),
+            memory.storage.normalisation(slot, slot), memory.dcell_output_at(slot), schedule.active(step),
+            {part, threads}, memory.gradient_panels);
+      }
       if (a.dx.data) {
         const Range share{rows * part / threads, rows * (part + 1) / threads};
         multiply_backward<Cell, T>(
-            layout, 0, {a.panels, gates, share, all_blocks<T>(size.input_size), memory.dx_at(first)});
+            layout, 0, {a.panels, dinput, share, all_blocks<T>(size.input_size), memory.dx_at(first)});
       }
     });
 
@@ -235,6 +263,8 @@ struct Backward {
       // Rows that ended with the step before lie in this slot too; they take no part in the merged products.
       const Range ended{std::max(part.begin, active), std::min(part.end, schedule.slot_rows(step))};
       clear(views.gates, ended, lane_blocks<T>(size.hidden_size));
+      if (size.layer_norm && has_recurrent_section<Cell>)
+        clear(memory.dhidden_sums_at(slot), ended, lane_blocks<T>(size.hidden_size));
       clear(views.x, ended, lane_blocks<T>(size.input_size));
       clear(views.h_source, ended, lane_blocks<T>(size.state_size()));
       if constexpr (has_reset_hidden<Cell>)
@@ -269,7 +299,13 @@ struct Backward {
       project_back(a.panels, memory, d.dh, gradients.dh, memory.dprojected_at(schedule.slot(step)), h_part,
                    c_part, member);
     }
-    Step<Cell, T>::backward(size, a.panels, views, gradients, running, member, to_and_fro(step));
+    const Slot slot = schedule.slot(step);
+    if (size.layer_norm)
+      NormalisedStep<Cell, T>::backward(
+          size, a.panels, views, memory.storage.normalisation(slot, slot), gradients,
+          {memory.dhidden_sums_at(slot), memory.dcell_output_at(slot)}, running, to_and_fro(step));
+    else
+      Step<Cell, T>::backward(size, a.panels, views, gradients, running, member, to_and_fro(step));
 
     const Blocked<T> mask = plain_view(memory.recurrent_mask, batch);
     if (masked && !separate)  // all of dh has come through it
@@ -288,6 +324,24 @@ struct Backward {
                      if (Cell::has_cell_state) clear_row(d.dc, row, c_part.blocks);
                    });
     clip(a.size.options, size, d, h_part, c_part, member);
+  }
+
+  // From the gradients of the gates to those of W x, in all steps of a chunk.
+  static void normalise_inputs_back(const BackwardArguments<T>& a, const Memory& memory, Range steps,
+                                    Index threads) {
+    const Schedule& schedule = memory.schedule;
+    const Index count = steps.end - steps.begin, blocks = lane_blocks<T>(memory.size.hidden_size);
+    parallel_for(threads, [&](Index part) {
+      for (Index i = count * part / threads; i < count * (part + 1) / threads; ++i) {
+        const Index step = steps.begin + i, active = schedule.active(step);
+        const Slot slot = schedule.slot(step);
+        const Blocked<T> dsums = memory.dinput_sums_at(slot);
+        NormalisedStep<Cell, T>::input_backward(memory.size, a.panels,
+                                                memory.storage.step(slot, slot, schedule.slot(step + 1), {}),
+                                                memory.storage.normalisation(slot, slot), dsums, {0, active});
+        clear(dsums, {active, schedule.slot_rows(step)}, blocks);
+      }
+    });
   }
 
   // From the gradient of a projected h to that of what was projected.

@@ -176,6 +176,11 @@ template <class T>
 FASTRNN_INLINE Lanes<T> multiply_add(Lanes<T> a, Lanes<T> b, Lanes<T> c) {
   return Eigen::internal::pmadd(a.packet, b.packet, c.packet);
 }
+// The sum of all lanes, in one order.
+template <class T>
+FASTRNN_INLINE T horizontal_sum(Lanes<T> a) {
+  return Eigen::internal::predux(a.packet);
+}
 // -|a|
 template <class T>
 FASTRNN_INLINE Lanes<T> negative_absolute(Lanes<T> a) {

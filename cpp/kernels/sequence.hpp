@@ -3,7 +3,7 @@
 
 #include "phases.hpp"
 #include "state_passes.hpp"
-#include "step_reset_before.hpp"
+#include "step_normalised.hpp"
 #include "threads.hpp"
 
 namespace fastrnn {
@@ -28,8 +28,8 @@ void clear_padding(const Sequence<T>& s, const LayerSize& size, const std::int64
 
 template <class Cell>
 LayerDimensions dimensions_of(const LayerSize& size) {
-  return {size.input_size, size.hidden_size, weight_format<Cell>(size.bfloat16),
-          size.options.projection_size};
+  return {size.input_size, size.hidden_size, weight_format<Cell>(size.bfloat16), size.options.projection_size,
+          size.options.layer_norm};
 }
 
 // What the forward pass keeps for each slot. In training this is the tape, with a slot for every step. In
@@ -49,6 +49,9 @@ struct Storage {
   T* h_source;                                  // h times the recurrent mask; null where there is none
   T* c_new;   // in training, what the cell computes, where c is not what the next step starts from
   T* cell_h;  // what the projection reads; null where there is none
+  // Of layer normalisation; in inference W x waits in the place of the gates, the others have one step's
+  // rows.
+  T *input_sums = nullptr, *hidden_sums = nullptr, *statistics = nullptr;
 
   Storage(Arena& arena, const LayerSize& layer, bool keep, Index state_rows, Index x_rows, Index gate_rows)
       : size(dimensions_of<Cell>(layer)),
@@ -65,6 +68,12 @@ struct Storage {
     c_new = with_c_new ? arena.take<T>(state_rows * units) : nullptr;
     cell_h = size.projection > 0 ? arena.take<T>(state_rows * units) : nullptr;
     gates = gate_rows > 0 ? arena.take<T>(gate_rows * units * Cell::blocks) : nullptr;
+    if (size.layer_norm) {
+      const Index rows = keep ? gate_rows : odd(layer.batch);
+      input_sums = keep ? arena.take<T>(rows * units * Cell::blocks) : gates;
+      if (has_recurrent_section<Cell>) hidden_sums = arena.take<T>(rows * units * Cell::blocks);
+      statistics = arena.take<T>(rows * statistics_registers<T> * lane_width<T>);
+    }
     if (size.format == WeightFormat::dot) {
       x_words = arena.take<T>(x_rows * lane_blocks<T>(size.input_size) * words_width<T>);
       h_words = arena.take<T>(state_rows * lane_blocks<T>(size.state_size()) * words_width<T>);
@@ -85,6 +94,13 @@ struct Storage {
   }
   Blocked<T> gates_at(const Slot& slot) const {
     return gates ? view(gates, lane_blocks<T>(size.hidden_size), Cell::blocks, slot) : Blocked<T>{};
+  }
+
+  // `own`: where R h and the statistics lie.
+  NormalisationViews<T> normalisation(const Slot& sums, const Slot& own) const {
+    const Index blocks = lane_blocks<T>(size.hidden_size);
+    return {view(input_sums, blocks, Cell::blocks, sums), view(hidden_sums, blocks, Cell::blocks, own),
+            view(statistics, 1, statistics_registers<T>, own)};
   }
 
   Blocked<T> x_words_at(const Slot& slot) const {
@@ -143,11 +159,12 @@ double row_cost(LayerDimensions size) {
 }
 
 // What threads have to share in a pass: forward units are split as the groups of the panel that is read last,
-// backward as groups of columns.
+// backward as groups of columns. Layer normalisation needs whole rows.
 template <class Cell, class T>
 StepWork step_work(Pass pass, LayerDimensions size) {
   const Index group = pass == Pass::forward ? largest_group(Cell::sections.back()) : group_blocks;
-  return {(lane_blocks<T>(size.hidden_size) - 1) / group + 1, row_cost<Cell>(size) / lane_width<T>};
+  const Index groups = size.layer_norm ? 1 : (lane_blocks<T>(size.hidden_size) - 1) / group + 1;
+  return {groups, row_cost<Cell>(size) / lane_width<T>};
 }
 
 // The same for a pass that begins now: units are split by teams only.
@@ -195,7 +212,7 @@ struct Forward {
           schedule(arena, rows, timing.reverse, rows_per_chunk()),
           storage(keep ? tape_arena : arena, size, keep,
                   keep ? tape_rows : Schedule::alternating_stride(size.batch),
-                  sum_rows(size.batch, tape_rows), needs_gates() ? sum_rows(size.batch, tape_rows) : 0),
+                  sum_rows(size.batch, tape_rows), needs_gates(size) ? sum_rows(size.batch, tape_rows) : 0),
           reset_hidden(
               arena.take<T>(reset_hidden_size<Cell, T>({size.input_size, size.hidden_size}, size.batch))),
           recurrent_mask(take_recurrent_mask<T>(arena, size)),
@@ -203,7 +220,9 @@ struct Forward {
           shares_c(shares_of_c<T>(arena, size)) {}
 
     Index rows_per_chunk() const { return keep ? chunk_rows : hoisted ? hoisted_rows : 0; }
-    bool needs_gates() const { return keep || hoisted || Step<Cell, T>::steps_need_gates; }
+    bool needs_gates(const LayerSize& size) const {
+      return keep || hoisted || Step<Cell, T>::steps_need_gates || size.options.layer_norm;
+    }
     // Rows that x has room for, and the sums that wait for the hidden state's.
     Index sum_rows(Index batch, Index tape_rows) const {
       if (keep) return tape_rows;
@@ -220,6 +239,11 @@ struct Forward {
       const Slot now = schedule.alternating_slot(step);
       return storage.step(hoisted ? local(schedule.slot(step)) : now, now,
                           schedule.alternating_slot(step + 1), reset);
+    }
+    NormalisationViews<T> normalisation(Index step) const {
+      if (keep) return storage.normalisation(schedule.slot(step), schedule.slot(step));
+      return storage.normalisation(hoisted ? local(schedule.slot(step)) : schedule.alternating_slot(step),
+                                   {0, odd(schedule.batch()), 0});
     }
   };
 
@@ -336,8 +360,12 @@ struct Forward {
         round_to_words(views.x, share, lane_blocks<T>(size.input_size), views.x_words);
       }
       member.wait();  // for x and for the others' units of h_prev
-      Step<Cell, T>::forward(size, a.panels, views, running, member,
-                             memory.hoisted ? Products::hidden : Products::both, to_and_fro(step));
+      const Products products = memory.hoisted ? Products::hidden : Products::both;
+      if (size.layer_norm)
+        NormalisedStep<Cell, T>::forward(size, a.panels, views, memory.normalisation(step), running, products,
+                                         to_and_fro(step));
+      else
+        Step<Cell, T>::forward(size, a.panels, views, running, member, products, to_and_fro(step));
       finish_step<Cell>(size, a.panels, views,
                         memory.shares_h.at(a.masks.zoneout_h, time, order, {running, state_blocks}),
                         memory.shares_c.at(a.masks.zoneout_c, time, order, {running, units}), running, member,
@@ -375,7 +403,11 @@ struct Forward {
     views.x = memory.storage.x_at(place);
     views.gates = memory.storage.gates_at(place);
     views.x_words = memory.storage.x_words_at(place);
-    Step<Cell, T>::forward(size, a.panels, views, {0, rows}, member, Products::input, Order::ascending);
+    if (size.layer_norm)
+      NormalisedStep<Cell, T>::take_inputs(size, a.panels, views, memory.storage.normalisation(place, place),
+                                           {0, rows}, Order::ascending);
+    else
+      Step<Cell, T>::forward(size, a.panels, views, {0, rows}, member, Products::input, Order::ascending);
   }
 
   // The member's units to the caller.

@@ -50,19 +50,6 @@ struct GradientViews {
 inline constexpr Index band_rows = 24;
 inline constexpr Index band_packets = band_rows * group_blocks;
 
-// Calls visit(constant number of rows, first row) for groups of rows whose cells are computed side by side.
-template <int most_rows, class Visit>
-FASTRNN_INLINE void for_each_row_group(Range rows, Visit&& visit) {
-  static_assert(most_rows == 2 || most_rows == 4);
-  Index row = rows.begin;
-  for (; row + most_rows <= rows.end; row += most_rows) visit(std::integral_constant<int, most_rows>{}, row);
-  if (most_rows > 2 && row + 2 <= rows.end) {
-    visit(std::integral_constant<int, 2>{}, row);
-    row += 2;
-  }
-  if (row < rows.end) visit(std::integral_constant<int, 1>{}, row);
-}
-
 // Calls visit(the step's functions), once per loop over rows.
 template <class T, class Visit>
 FASTRNN_INLINE void with_functions(const StepViews<T>& views, Visit&& visit) {
@@ -135,12 +122,7 @@ struct Step {
         const Range part{row, row + height};
         const Blocked<T> sums = views.gates.data ? views.gates : sums_in(scratch, units, part, order);
         multiply_units(layout, panels, views, part, first, count, products, sums);
-        if (full && products != Products::input) {
-          with_functions(views, [&](const auto& functions) {
-            forward_cells(functions, views, units, part, sums,
-                          layout.unit_weights(panels + layout.forward_unit_weights()));
-          });
-        }
+        if (full && products != Products::input) compute_cells(layout, panels, views, units, part, sums);
       });
       if (full) units = {};
     };
@@ -157,14 +139,7 @@ struct Step {
                        const GradientViews<T>& d, Range rows, const Member& member, Order order) {
     const PanelLayout<Cell, T> layout{size};
     const Range own = own_columns<T>(size.hidden_size, member);
-    with_functions(views, [&](const auto& functions) {
-      constexpr int most_rows = std::decay_t<decltype(functions)>::most_rows;
-      for (Index unit = own.begin; unit < own.end; ++unit) {
-        for_each_row_group<most_rows>(rows, [&](auto n, Index row) {
-          backward_cells<n>(functions, views, d, unit, row, layout.unit_weights(panels));
-        });
-      }
-    });
+    compute_gradients(layout, panels, views, d, own, rows);
     clear_padded_units(views.gates, {0, Cell::blocks}, size.hidden_size, own, rows);
     if constexpr (has_hidden_product<Cell>) {
       member.wait();
@@ -172,6 +147,29 @@ struct Step {
       multiply_backward<Cell, T>(
           layout, 1, {panels, constant(views.gates), rows, columns, d.dh_source, !d.separate(), order});
     }
+  }
+
+  // The cells of some units and rows, from their sums in `gates`.
+  static void compute_cells(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
+                            Range units, Range rows, Blocked<T> gates) {
+    with_functions(views, [&](const auto& functions) {
+      forward_cells(functions, views, units, rows, gates,
+                    layout.unit_weights(panels + layout.forward_unit_weights()));
+    });
+  }
+
+  // From the gradients of their states to those of the gates.
+  static void compute_gradients(const PanelLayout<Cell, T>& layout, const T* panels,
+                                const StepViews<T>& views, const GradientViews<T>& d, Range units,
+                                Range rows) {
+    with_functions(views, [&](const auto& functions) {
+      constexpr int most_rows = std::decay_t<decltype(functions)>::most_rows;
+      for (Index unit = units.begin; unit < units.end; ++unit) {
+        for_each_row_group<most_rows>(rows, [&](auto n, Index row) {
+          backward_cells<n>(functions, views, d, unit, row, layout.unit_weights(panels));
+        });
+      }
+    });
   }
 
  private:

@@ -18,7 +18,9 @@ struct Stream {
     T* reset_hidden;
     T* x_words;  // of x and h rounded to bfloat16, for WeightFormat::dot
     T* h_words;
-    T* cell_h;  // what a projection reads
+    T* cell_h;       // what a projection reads
+    T* hidden_sums;  // of layer normalisation
+    T* statistics;
     Index rows;
     Index state;         // elements of one h
     Index c_stride = 0;  // from one c to the other, where zoneout mixes them
@@ -55,7 +57,7 @@ struct Stream {
 
   static Place place(Arena& arena, const Stage<T>& stage, Index rows) {
     const Index state = rows * lane_blocks<T>(stage.output_size) * lane_width<T>;
-    Place p{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, rows, state};
+    Place p{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, rows, state};
     if (stage.kind != StageKind::recurrent) {
       p.h = arena.take<T>(state);
       return p;
@@ -67,7 +69,12 @@ struct Stream {
       if (stage.options.zoneout_c > 0) p.c_stride = units;
       if (C::has_cell_state) p.c = arena.take<T>(units + p.c_stride);
       if (stage.options.projection_size > 0) p.cell_h = arena.take<T>(units);
-      if (Step<C, T>::steps_need_gates) p.gates = arena.take<T>(state * C::blocks);
+      const bool layer_norm = stage.options.layer_norm;
+      if (Step<C, T>::steps_need_gates || layer_norm) p.gates = arena.take<T>(units * C::blocks);
+      if (layer_norm) {
+        p.hidden_sums = arena.take<T>(units * C::blocks);
+        p.statistics = arena.take<T>(rows * statistics_registers<T> * lane_width<T>);
+      }
       if (has_reset_hidden<C>) p.reset_hidden = arena.take<T>(state);
       if (weight_format<C>(stage.bfloat16) == WeightFormat::dot) {
         p.x_words = arena.take<T>(rows * lane_blocks<T>(stage.input_size) * words_width<T>);
@@ -115,9 +122,11 @@ struct Stream {
         const LayerSize layer = layer_of(stage, rows.end);
         const LayerDimensions size = dimensions_of<C>(layer);
         round_to_words(values, rows, lane_blocks<T>(stage.input_size), p.x_words_place());
-        const Blocked<T> gates =
-            p.gates ? Blocked<T>{p.gates, rows.end * C::blocks * lane_width<T>, C::blocks * lane_width<T>}
-                    : Blocked<T>{};
+        const auto gates_view = [&](T* data) {
+          constexpr Index row = C::blocks * lane_width<T>;
+          return data ? Blocked<T>{data, rows.end * row, row} : Blocked<T>{};
+        };
+        const Blocked<T> gates = gates_view(p.gates);
         const Blocked<T> reset = p.reset_hidden ? plain_view(p.reset_hidden, rows.end) : Blocked<T>{};
         const auto functions = chosen_functions<T>(stage.options);
         const Blocked<T> h_next = p.h_at(step + 1), c_next = p.c_at(step + 1),
@@ -136,7 +145,13 @@ struct Stream {
                                  h_next,
                                  c_next,
                                  functions ? &*functions : nullptr};
-        Step<C, T>::forward(size, stage.panels, views, rows, Member{}, Products::both, to_and_fro(step));
+        if (size.layer_norm)
+          NormalisedStep<C, T>::forward(
+              size, stage.panels, views,
+              {gates, gates_view(p.hidden_sums), {p.statistics, 0, statistics_registers<T> * lane_width<T>}},
+              rows, Products::both, to_and_fro(step));
+        else
+          Step<C, T>::forward(size, stage.panels, views, rows, Member{}, Products::both, to_and_fro(step));
         Rate rate_h(stage.options.zoneout_h), rate_c(stage.options.zoneout_c);
         finish_step<C>(size, stage.panels, views, rate_h.shares(), rate_c.shares(), rows, Member{},
                        all_blocks<T>(size.hidden_size), all_blocks<T>(size.state_size()), h_words);

@@ -110,8 +110,9 @@ class Weights:
     unit_weights : ndarray, (U*H,), or None
     weight_hr : ndarray, (P, H), or None
         The projection.
-    layer_norm : ndarray, (4*G*H + 2*H,), or None
-        Gain and shift of W x, of R h, and, where the cell has c, of c.
+    layer_norm : ndarray, (L,), or None
+        Gain and shift of W x (G*H each), of R h (likewise; not of an independent RNN), and, where
+        the cell has c, of c (H each).
     """
 
     weight_ih: FloatArray
