@@ -127,8 +127,9 @@ struct Weights {
   T* bias_hh;                 // (G * H)
   T* unit_weights = nullptr;  // (U * H): peepholes i f o (coupled: i o), or an independent RNN's u
   T* weight_hr = nullptr;     // (P, H) where there is a projection
-  // (4 * G * H + 2 * H) where there is layer normalisation: gain and shift of W x, of R h (G * H each), and,
-  // where the cell has c, of c (H each).
+  // Where there is layer normalisation, gain and shift of W x (G * H each), then, where the cell has a
+  // recurrent matrix, of R h (G * H each), then, where it has c, of c (H each): (4 * G * H + 2 * H) for an
+  // LSTM.
   T* layer_norm = nullptr;
 };
 
