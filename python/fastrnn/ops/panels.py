@@ -147,6 +147,11 @@ class LayerKind:
         return self.options.projection_size or self.hidden_size
 
     @property
+    def state_symbol(self) -> str:
+        """What messages call S: ``"P"`` or ``"H"``."""
+        return "P" if self.options.projection_size else "H"
+
+    @property
     def weight_dtype(self) -> str:
         """What the forward panels hold: float32, float64 or bfloat16."""
         return "bfloat16" if self.bfloat16 else str(self.dtype)
@@ -254,6 +259,20 @@ class Panels:
                     )
                     self._current.add(pass_name)
         return self._panels[pass_name], self.version
+
+    def seen(self, vector: FloatArray, quiet_since: int | None) -> int:
+        """Return the version of the weights, as `get` does, where no panels of them are wanted.
+
+        Parameters
+        ----------
+        vector, quiet_since
+            As for `get`.
+        """
+        with self._lock:
+            if quiet_since is None or quiet_since != self._quiet_since:
+                self._compare(vector)
+                self._quiet_since = quiet_since
+            return self.version
 
     def _compare(self, vector: FloatArray) -> None:
         if self._packed_from is None or not kernels.same_bytes(self._packed_from, vector):
