@@ -33,7 +33,10 @@ MAY_IMPORT = {
     "state_trees": {"_checks"},
     "protocol": {"_checks", "serialization", "sharing"},  # unpickling names who rebuilds
     "ragged": set(),
-    "recurrent": {"_checks", "initializers", "ops", "plan", "protocol", "sharing"},
+    "kept_values": {"_checks", "ops"},
+    "recurrent": {
+        "_checks", "initializers", "kept_values", "ops", "plan", "protocol", "sharing",
+    },
     "dropout": {"_checks", "initializers", "protocol"},
     "merging": {"_checks"},
     "sequences": {"_checks", "protocol", "ragged"},
@@ -48,10 +51,14 @@ MAY_IMPORT = {
     "states": {"_checks"},
     "initial_state": {"_checks", "protocol"},
     "output_padding": {"_checks"},
+    "inspection": {
+        "_checks", "composition", "dropout", "kept_values", "merging", "ops", "protocol",
+        "residual", "sequences",
+    },
     "network": {
-        "_checks", "composition", "dropout", "initial_state", "initializers", "merging",
-        "output_padding", "plan", "protocol", "recurrent", "residual", "sequences", "sharing",
-        "states",
+        "_checks", "composition", "dropout", "initial_state", "initializers", "inspection",
+        "merging", "output_padding", "plan", "protocol", "recurrent", "residual", "sequences",
+        "sharing", "states",
     },
     "layers": {"_checks", "initializers", "network"},
     "feedforward": {"_checks", "initializers", "ops", "protocol", "sharing"},
@@ -176,7 +183,7 @@ def test_kernels_include_downwards_only():
         "lanes", "activations", "pair", "arena", "blocked", "threads", "masks", "tile", "panel",
         "sorted_rows", "schedule", "products", "unit_weights", "step", "step_reset_before", "plan",
         "phases", "sequence",
-        "bptt", "linear", "any_cell", "stream",
+        "read_tape", "bptt", "linear", "any_cell", "stream",
     ]  # fmt: skip
     places = {f"{name}.hpp": i for i, name in enumerate(order)}
     headers = {p.name for p in (CPP / "kernels").glob("*.hpp")}

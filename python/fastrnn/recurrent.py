@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastrnn import _checks, initializers, ops
+from fastrnn import _checks, initializers, kept_values, ops
 from fastrnn._checks import FloatArray
 from fastrnn.plan import LayerPlan
 from fastrnn.protocol import Recurrent, Shapes, Tape, own_vectors, views
@@ -99,8 +99,14 @@ class RecurrentLayer(Recurrent):
         ]
 
     def __call__(
-        self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
-    ) -> tuple[FloatArray, Any]:
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: Any = None,
+        out: FloatArray | None = None,
+        return_all: Any = None,
+    ) -> tuple[Any, ...]:
         """Run for inference.
 
         Parameters
@@ -112,6 +118,8 @@ class RecurrentLayer(Recurrent):
             Valid steps of each row, 0..T; None: all.
         out : ndarray, (N, T, H), or None
             Where y goes.
+        return_all : sequence of "h", "c", "gates", or None
+            What else to return of every step; "c" where the cell has one.
 
         Returns
         -------
@@ -119,8 +127,15 @@ class RecurrentLayer(Recurrent):
             Zero at invalid steps.
         state : ndarray (N, H) or a pair of them
             After each row's last valid step; the initial state where a row has none.
+        kept : dict
+            Only with `return_all`: "h" is y, "c" (N, T, H) follows each step, "gates" (N, T, G, H)
+            are the gates' activations in the order of the weights (an RNN's h); zero at invalid
+            steps.
         """
+        wanted = kept_values.names(self._kind, return_all)
         call, _ = self._forward_call(x, state, lengths, out, record=False)
+        if wanted is not None:
+            return call.y, _state_of(call.h_n, call.c_n), kept_values.run(call, wanted)
         ops.forward(call)
         return call.y, _state_of(call.h_n, call.c_n)
 

@@ -23,6 +23,7 @@ from fastrnn.ops.linear import linear_backward, linear_forward
 from fastrnn.ops.masks import bernoulli
 from fastrnn.ops.panels import ACTIVATIONS, CELLS, CellOptions, LayerKind, Panels, Weights
 from fastrnn.ops.stream import Stage, add_stage, linear_stage, recurrent_stage, stream_stack
+from fastrnn.ops.tape import forward_and_read
 
 __all__ = [
     "ACTIVATIONS",
@@ -49,6 +50,7 @@ __all__ = [
     "discard",
     "explain_plan",
     "forward",
+    "forward_and_read",
     "forward_beside",
     "forward_call",
     "linear_backward",
