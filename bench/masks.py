@@ -25,7 +25,7 @@ def nanoseconds(run: Callable[[], np.ndarray], rounds: int = 31) -> float:
 
 def numpy_mask(rng: np.random.Generator, shape: tuple[int, ...], scalar: Any) -> np.ndarray:
     """Return a mask (N, T, F) of NumPy's numbers."""
-    return (rng.random(shape, dtype=scalar) >= 0.1) * scalar(1)
+    return (rng.random(shape, dtype=scalar) >= 0.1).astype(scalar)
 
 
 def main() -> None:

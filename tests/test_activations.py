@@ -75,9 +75,7 @@ def random_inputs(kind, batch, seed=1):
 
 def run(kind, weights, x, h0, c0, *, record=False):
     panels, buffers = ops.panels.packed(kind, "forward", weights), ops.LayerBuffers()
-    call = ops.forward_call(
-        kind, panels, x, h0, c0, None, out=None, record=record, buffers=buffers
-    )
+    call = ops.forward_call(kind, panels, x, h0, c0, None, out=None, record=record, buffers=buffers)
     ops.forward(call)
     return call
 
@@ -170,15 +168,15 @@ def test_a_row_is_the_same_bits_beside_others(cell, dtype, options):
     dy = np.random.default_rng(2).standard_normal((7, STEPS, HIDDEN)).astype(dtype)
 
     def both_passes(rows):
-        call = run(
-            kind, weights, x[rows], h0[rows], None if c0 is None else c0[rows], record=True
-        )
+        call = run(kind, weights, x[rows], h0[rows], None if c0 is None else c0[rows], record=True)
         dx, (dh0, _), _ = back(kind, weights, call, dy[rows])
         return call.y, dx, dh0
 
     together = both_passes(slice(None))
     for rows in (slice(0, 1), slice(1, 3), slice(3, 6)):
-        for name, alone, beside in zip(("y", "dx", "dh0"), both_passes(rows), together, strict=True):
+        for name, alone, beside in zip(
+            ("y", "dx", "dh0"), both_passes(rows), together, strict=True
+        ):
             assert_same_bits(alone, beside[rows], name)
 
 

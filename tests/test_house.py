@@ -34,11 +34,11 @@ MAY_IMPORT = {
     "state_trees": {"_checks"},
     "protocol": {"_checks", "serialization", "sharing"},  # unpickling names who rebuilds
     "ragged": set(),
-    "masks": {"_checks"},
+    "kept_values": {"_checks", "ops"},
     "cell_weights": {"_checks", "ops", "protocol"},
     "training_masks": {"_checks", "initializers", "masks", "ops"},
     "recurrent": {
-        "_checks", "cell_weights", "initializers", "ops", "plan", "protocol", "sharing",
+        "_checks", "cell_weights", "initializers", "kept_values", "ops", "plan", "protocol", "sharing",
         "training_masks",
     },
     "dropout": {"_checks", "initializers", "masks", "protocol"},
@@ -57,8 +57,12 @@ MAY_IMPORT = {
     "options": {"_checks", "initializers", "merging", "output_padding"},
     "network": {
         "_checks", "bidirectional", "composition", "dropout", "initial_state", "initializers",
-        "ops", "options", "output_padding", "plan", "protocol", "recurrent", "residual",
+        "inspection", "ops", "options", "output_padding", "plan", "protocol", "recurrent", "residual",
         "sequences", "sharing", "states",
+    },
+    "inspection": {
+        "_checks", "bidirectional", "composition", "dropout", "kept_values", "merging", "ops",
+        "protocol", "residual", "sequences",
     },
     "layers": {"_checks", "network", "ops", "options"},
     "feedforward": {"_checks", "initializers", "ops", "protocol", "sharing"},
@@ -184,7 +188,7 @@ def test_kernels_include_downwards_only():
         "lanes", "activations", "pair", "arena", "blocked", "threads", "masks", "tile", "panel",
         "sorted_rows", "schedule", "products", "unit_weights", "step", "step_reset_before", "plan",
         "phases", "sequence",
-        "bptt", "linear", "any_cell", "stream",
+        "read_tape", "bptt", "linear", "any_cell", "stream",
     ]  # fmt: skip
     places = {f"{name}.hpp": i for i, name in enumerate(order)}
     headers = {p.name for p in (CPP / "kernels").glob("*.hpp")}

@@ -18,11 +18,18 @@ NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "unit_weights", "weight
 class Layer:
     """A layer of the kernels with random weights, in one dtype."""
 
-    def __init__(self, cell, inputs, hidden, dtype, *, reverse=False, bias=True, bfloat16=False, **options):
+    def __init__(
+        self, cell, inputs, hidden, dtype, *, reverse=False, bias=True, bfloat16=False, **options
+    ):
         table, rng = ops.CELLS[cell], np.random.default_rng(0)
         self.cell, self.inputs, self.hidden, self.dtype = cell, inputs, hidden, np.dtype(dtype)
         self.kind = ops.LayerKind(
-            cell, inputs, hidden, reverse, self.dtype, bfloat16,
+            cell,
+            inputs,
+            hidden,
+            reverse,
+            self.dtype,
+            bfloat16,
             ops.CellOptions(layer_norm=True, **options),
         )
         rows, matrix = table.gates * hidden, table.has_recurrent_matrix
@@ -59,8 +66,15 @@ class Layer:
 
     def forward(self, x, h0, c0, lengths=None, *, record=False):
         call = ops.forward_call(
-            self.kind, packed(self.kind, "forward", self.weights), x, h0, c0, lengths,
-            out=None, record=record, buffers=self.buffers,
+            self.kind,
+            packed(self.kind, "forward", self.weights),
+            x,
+            h0,
+            c0,
+            lengths,
+            out=None,
+            record=record,
+            buffers=self.buffers,
         )
         ops.forward(call)
         return call
@@ -72,8 +86,15 @@ class Layer:
             *(None if w is None else np.ones_like(w) for w in vars(self.weights).values())
         )
         back = ops.BackwardCall(
-            self.kind, packed(self.kind, "backward", self.weights), call.record,
-            dy, dh_n, dc_n, gradients, self.buffers, None,
+            self.kind,
+            packed(self.kind, "backward", self.weights),
+            call.record,
+            dy,
+            dh_n,
+            dc_n,
+            gradients,
+            self.buffers,
+            None,
         )
         dx, (dh0, dc0) = ops.backward(back, input_gradient=True, add_to=None)
         named = {"y": call.y, "h_n": call.h_n, "c_n": call.c_n, "dx": dx, "dh0": dh0, "dc0": dc0}
@@ -106,7 +127,9 @@ def run_row(layer, x, h, c):
     zeros = np.zeros(rows)
     bias_ih = zeros if w["bias_ih"] is None else w["bias_ih"]
     bias_hh = zeros if w["bias_hh"] is None else w["bias_hh"]
-    norm = list(np.split(w["layer_norm"], np.cumsum([rows] * (4 if table.has_recurrent_matrix else 2))))
+    norm = list(
+        np.split(w["layer_norm"], np.cumsum([rows] * (4 if table.has_recurrent_matrix else 2)))
+    )
     gru = layer.cell.startswith("gru")
     groups = [2 * H, H] if gru else [rows]
     R = w["weight_hh"]

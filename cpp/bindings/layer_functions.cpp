@@ -1,12 +1,12 @@
 // The recurrent layer's functions over arrays.
 #include <cstring>
-#include <tuple>
 #include <type_traits>
 
 #include "arrays.hpp"
 #include "cell_names.hpp"
 #include "fastrnn/plan.h"
 #include "functions.hpp"
+#include "layer_size.hpp"
 
 namespace fastrnn::bindings {
 namespace {
@@ -22,27 +22,6 @@ Pass pass_of(const std::string& name) {
   if (name == "forward") return Pass::forward;
   if (name == "backward") return Pass::backward;
   throw py::value_error("pass_name: expected forward or backward, got " + name);
-}
-
-LayerSize layer_size(const CellKind& cell, Size batch, Size steps, Size input_size, Size hidden_size,
-                     bool bfloat16 = false, const MaskKinds& masks = {}) {
-  if (batch < 0) throw py::value_error("batch: expected at least 0, got " + std::to_string(batch));
-  if (steps < 0) throw py::value_error("steps: expected at least 0, got " + std::to_string(steps));
-  if (input_size < 1)
-    throw py::value_error("input_size: expected at least 1, got " + std::to_string(input_size));
-  if (hidden_size < 1)
-    throw py::value_error("hidden_size: expected at least 1, got " + std::to_string(hidden_size));
-  if (cell.options.projection_size > hidden_size)
-    throw py::value_error("projection_size: expected at most hidden_size = " + std::to_string(hidden_size) +
-                          ", got " + std::to_string(cell.options.projection_size));
-  return {cell.cell, batch, steps, input_size, hidden_size, bfloat16, cell.options, masks};
-}
-
-// Which masks a call will have, in the order of the contract.
-using KindsTuple = std::tuple<bool, bool, bool, bool>;
-MaskKinds mask_kinds(const KindsTuple& kinds) {
-  const auto& [resets, recurrent, zoneout_h, zoneout_c] = kinds;
-  return {resets, recurrent, zoneout_h, zoneout_c};
 }
 
 // The masks themselves: resets (N, T, 1) of uint8, recurrent (N, S), zoneout_h (N, T, S), zoneout_c (N, T,

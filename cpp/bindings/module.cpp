@@ -27,4 +27,5 @@ PYBIND11_MODULE(FASTRNN_MODULE, module, pybind11::mod_gil_not_used()) {
   fastrnn::bindings::add_linear_functions(module);
   fastrnn::bindings::add_mask_functions(module);
   fastrnn::bindings::add_stream(module);
+  fastrnn::bindings::add_tape_functions(module);
 }

@@ -2,6 +2,7 @@
 #include "any_cell.hpp"
 #include "bptt.hpp"
 #include "linear.hpp"
+#include "read_tape.hpp"
 #include "stream.hpp"
 
 namespace fastrnn {
@@ -62,6 +63,11 @@ void run_side_by_side(const Arguments* calls, int count, const Run& run) noexcep
 template <class T>
 void forward_side_by_side(const ForwardArguments<T>* calls, int count) noexcept {
   run_side_by_side(calls, count, &forward<T>);
+}
+
+template <class T>
+void read_tape(const ReadTapeArguments<T>& arguments) noexcept {
+  with_cell(arguments.size.cell, [&](auto cell) { copy_tape<typename decltype(cell)::type, T>(arguments); });
 }
 
 template <class T>
@@ -169,6 +175,7 @@ void pack_linear(std::int64_t input_size, std::int64_t output_size, const T* wei
   template Plan explain_plan<T>(const LayerSize&, int) noexcept;                                           \
   template void forward<T>(const ForwardArguments<T>&) noexcept;                                           \
   template void forward_side_by_side<T>(const ForwardArguments<T>*, int) noexcept;                         \
+  template void read_tape<T>(const ReadTapeArguments<T>&) noexcept;                                        \
   template bool side_by_side_wins<T>(Pass, const LayerSize*, int, const std::int64_t*, int) noexcept;      \
   template std::size_t backward_workspace_bytes<T>(const LayerSize&) noexcept;                             \
   template void backward<T>(const BackwardArguments<T>&) noexcept;                                         \

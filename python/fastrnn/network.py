@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from fastrnn import _checks, initializers, ops, output_padding, sequences
+from fastrnn import _checks, initializers, inspection, ops, output_padding, sequences
 from fastrnn._checks import FloatArray
 from fastrnn.bidirectional import Bidirectional
 from fastrnn.composition import Stacked
@@ -267,7 +267,8 @@ class RecurrentNetwork(Recurrent):
         lengths: Any = None,
         out: FloatArray | None = None,
         reset: Any = None,
-    ) -> tuple[FloatArray, Any]:
+        return_all: Any = None,
+    ) -> tuple[Any, ...]:
         """Run for inference: nothing is kept and dropout is off.
 
         Parameters
@@ -284,6 +285,8 @@ class RecurrentNetwork(Recurrent):
         reset : ndarray of bool or 0 and 1, (N, T); (T, N) if not batch_first; or None
             Where true, a row begins anew: the state that crosses the boundary before this step is
             zero, running either way in time.
+        return_all : sequence of "h", "c", "gates", or None
+            What else to return, of every cell and step; "c" for LSTM only.
 
         Returns
         -------
@@ -291,12 +294,26 @@ class RecurrentNetwork(Recurrent):
             At invalid steps exactly zero, or as `pad_output` says.
         state : as the argument
             After each row's last valid step; the initial state where a row has none.
+        kept : dict
+            Only with `return_all`, named like the parameters, "h_l0", "c_l0_reverse", "gates_l1":
+            h and c (N, T, H) after each step; gates (N, T, G, H), the activations in the order of
+            the weights (an RNN's h). (T, N, ...) if not batch_first; zero at invalid steps.
 
         Raises
         ------
         TypeError, ValueError
             If an argument is not as above; before anything is computed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastrnn as fr
+        >>> x = np.ones((4, 6, 3), np.float32)
+        >>> y, state, kept = fr.LSTM(3, 8, 2, seed=0)(x, return_all=("c", "gates"))
+        >>> {name: array.shape for name, array in kept.items() if name.endswith("_l0")}
+        {'c_l0': (4, 6, 8), 'gates_l0': (4, 6, 4, 8)}
         """
+        wanted = inspection.names(self._places[0].layer._kind, return_all, x)
         if type(x) is not np.ndarray and sequences.is_list(x):
             return sequences.call(self, x, state, lengths, out, reset)
         x, batch_first_out = self._arguments(x, out)
@@ -307,6 +324,12 @@ class RecurrentNetwork(Recurrent):
         y, final = self._stack._infer(x, initial, lengths, batch_first_out, reset)
         if lengths is not None and self.pad_output != "zero":
             output_padding.fill(y, lengths, self.pad_output)
+        if wanted is not None:
+            kept = inspection.kept(
+                self._stack, [place.suffix for place in self._places], x, initial, wanted,
+                batch_first=self.batch_first, lengths=lengths, reset=reset,
+            )  # fmt: skip
+            return self._axes(y), self._packed(final), kept
         return self._axes(y), self._packed(final)
 
     def forward(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastrnn import _checks, initializers, ops
+from fastrnn import _checks, initializers, kept_values, ops
 from fastrnn._checks import FloatArray
 from fastrnn.cell_weights import (
     begin_normalisation,
@@ -157,7 +157,8 @@ class RecurrentLayer(Recurrent):
         lengths: Any = None,
         out: FloatArray | None = None,
         reset: Any = None,
-    ) -> tuple[FloatArray, Any]:
+        return_all: Any = None,
+    ) -> tuple[Any, ...]:
         """Run for inference.
 
         Parameters
@@ -172,6 +173,8 @@ class RecurrentLayer(Recurrent):
         reset : ndarray of bool or 0 and 1, (N, T), or None
             Where true, the state that crosses the boundary before this step is zero, running
             either way.
+        return_all : sequence of "h", "c", "gates", or None
+            What else to return of every step; "c" where the cell has one.
 
         Returns
         -------
@@ -179,8 +182,15 @@ class RecurrentLayer(Recurrent):
             Zero at invalid steps.
         state : ndarray (N, S), or a pair (N, S), (N, H)
             After each row's last valid step; the initial state where a row has none.
+        kept : dict
+            Only with `return_all`: "h" is y, "c" (N, T, H) follows each step, "gates" (N, T, G, H)
+            are the gates' activations in the order of the weights (an RNN's h); zero at invalid
+            steps.
         """
+        wanted = kept_values.names(self._kind, return_all)
         call, _ = self._forward_call(x, state, lengths, out, reset, record=False)
+        if wanted is not None:
+            return call.y, _state_of(call.h_n, call.c_n), kept_values.run(call, wanted)
         ops.forward(call)
         return call.y, _state_of(call.h_n, call.c_n)
 

@@ -119,6 +119,17 @@ def backward(
     masks: _Masks,
     workspace: _Array,
 ) -> None: ...
+def read_tape(
+    cell: _Cell,
+    tape: _Array,
+    input_size: int,
+    lengths: _Optional,
+    reverse: bool,
+    masks: _Kinds,
+    c: _Optional,
+    gates: _Array,
+    workspace: _Array,
+) -> None: ...
 def add_weight_sums(
     cell: _Cell,
     weight_sums: _Array,

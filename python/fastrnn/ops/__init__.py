@@ -34,6 +34,7 @@ from fastrnn.ops.panels import (
     panel_size,
 )
 from fastrnn.ops.stream import Stage, add_stage, linear_stage, recurrent_stage, stream_stack
+from fastrnn.ops.tape import forward_and_read
 
 __all__ = [
     "ACTIVATIONS",
@@ -62,6 +63,7 @@ __all__ = [
     "discard",
     "explain_plan",
     "forward",
+    "forward_and_read",
     "forward_beside",
     "forward_call",
     "linear_backward",
