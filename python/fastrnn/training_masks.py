@@ -25,6 +25,18 @@ class TrainingMasks(NamedTuple):
     recurrent_dropout: float
     drop_connect: float
 
+    @classmethod
+    def of(cls, kind: ops.LayerKind, recurrent_dropout: Any, drop_connect: Any) -> TrainingMasks:
+        """Return those of a layer; raise unless it can have them."""
+        recurrent_dropout = _checks.probability("recurrent_dropout", recurrent_dropout)
+        drop_connect = _checks.probability("drop_connect", drop_connect)
+        if drop_connect and not ops.CELLS[kind.cell].has_recurrent_matrix:
+            raise ValueError(
+                f"drop_connect: expected 0.0, as {kind.cell} has no recurrent matrix, "
+                f"got {drop_connect}"
+            )
+        return cls(kind, recurrent_dropout, drop_connect)
+
     @property
     def kinds(self) -> tuple[bool, bool, bool, bool]:
         """Which of `ops.Masks` are drawn."""
