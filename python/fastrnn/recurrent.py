@@ -387,13 +387,11 @@ class RecurrentLayer(Recurrent):
         valid = _checks.lengths(lengths, batch, steps)
         h0, c0 = self._state("state", state, batch)
         resets = _checks.resets(reset, batch, steps)
-        if record:
-            first_step, of_weights = self._first_step, self._weights.weight_hh
+        dropped = None
+        if record and (masks is not None or self._masks.acts):
             masks, dropped = self._masks.of_pass(
-                masks, batch, steps, self._rng, first_step, of_weights
+                masks, batch, steps, self._rng, self._first_step, self._weights.weight_hh
             )
-        else:
-            masks = dropped = None
         if resets is not None:
             masks = (masks or ops.Masks())._replace(resets=resets[..., np.newaxis])
         version = self._version("forward", dropped is None)

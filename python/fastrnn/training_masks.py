@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +12,8 @@ from fastrnn import _checks, initializers, masks, ops
 from fastrnn._checks import FloatArray
 
 
-class TrainingMasks(NamedTuple):
+@dataclass(frozen=True)
+class TrainingMasks:
     """The masks of a layer's forward passes in training.
 
     Attributes
@@ -36,6 +39,11 @@ class TrainingMasks(NamedTuple):
                 f"got {drop_connect}"
             )
         return cls(kind, recurrent_dropout, drop_connect)
+
+    @cached_property
+    def acts(self) -> bool:
+        """Whether passes draw anything."""
+        return bool(self.drop_connect) or any(self.kinds)
 
     @property
     def kinds(self) -> tuple[bool, bool, bool, bool]:
@@ -68,7 +76,7 @@ class TrainingMasks(NamedTuple):
         """
         if given is not None:
             given = self.checked(given, batch, steps)
-        if not self.drop_connect and not any(self.kinds):
+        if not self.acts:
             return given, None
         key = initializers.random_key(rng)
         drawn = self.draw(key, batch, steps, first_step) if given is None else given
