@@ -28,6 +28,8 @@ MAY_IMPORT = {
     "reference": {"reference_cells", "reference_options"},
     "reference_cells": {"reference_options"},
     "reference_options": set(),
+    "reference_masks": set(),
+    "masks": {"_checks", "ops"},
     "sharing": {"_checks"},
     "state_trees": {"_checks"},
     "protocol": {"_checks", "serialization", "sharing"},  # unpickling names who rebuilds
@@ -172,7 +174,7 @@ def test_cpp_files_include_only_whom_they_may(path):
 
 def test_kernels_include_downwards_only():
     order = [
-        "lanes", "activations", "pair", "arena", "blocked", "threads", "tile", "panel",
+        "lanes", "activations", "pair", "arena", "blocked", "threads", "masks", "tile", "panel",
         "sorted_rows", "schedule", "products", "unit_weights", "step", "step_reset_before", "plan",
         "phases", "sequence",
         "bptt", "linear", "any_cell", "stream",
@@ -200,8 +202,8 @@ def test_files_fit_the_head():
 
 def public_objects():
     modules = [
-        fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.initializers, fr.testing, fr.reference,
-        ops,
+        fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.initializers, fr.masks, fr.testing,
+        fr.reference, ops,
     ]  # fmt: skip
     for module in modules:
         for name, item in vars(module).items():

@@ -25,5 +25,6 @@ PYBIND11_MODULE(FASTRNN_MODULE, module, pybind11::mod_gil_not_used()) {
   fastrnn::bindings::add_cell_class(module);
   fastrnn::bindings::add_layer_functions(module);
   fastrnn::bindings::add_linear_functions(module);
+  fastrnn::bindings::add_mask_functions(module);
   fastrnn::bindings::add_stream(module);
 }

@@ -101,6 +101,10 @@ FASTRNN_INLINE Pair<V> where_positive(Pair<V> a, Pair<V> yes) {
   return {where_positive(a.first, yes.first), where_positive(a.second, yes.second)};
 }
 template <class V>
+FASTRNN_INLINE Pair<V> where_between(Pair<V> a, scalar_of<V> low, scalar_of<V> high, Pair<V> yes) {
+  return {where_between(a.first, low, high, yes.first), where_between(a.second, low, high, yes.second)};
+}
+template <class V>
 FASTRNN_INLINE Pair<V> with_sign_of(Pair<V> a, Pair<V> sign) {
   return {with_sign_of(a.first, sign.first), with_sign_of(a.second, sign.second)};
 }

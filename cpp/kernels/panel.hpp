@@ -14,7 +14,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "cells/cell.hpp"
+#include "cells/affine.hpp"
 #include "threads.hpp"
 #include "tile.hpp"
 
@@ -24,10 +24,11 @@ namespace fastrnn {
 template <class T>
 struct WeightRows {
   T* weight_ih;               // (gates * H, I)
-  T* weight_hh;               // (gates * H, H)
+  T* weight_hh;               // (gates * H, S)
   T* bias_ih;                 // (gates * H) or null
   T* bias_hh;                 // (gates * H) or null
   T* unit_weights = nullptr;  // (unit_weights * H) or null
+  T* weight_hr = nullptr;     // (S, H) where there is a projection
 };
 
 // Plain, or (T = float) rounded to bfloat16 with two steps in each number, for one of two ways to multiply.
@@ -37,8 +38,10 @@ struct LayerDimensions {
   Index input_size;
   Index hidden_size;
   WeightFormat format = WeightFormat::plain;  // of the forward panel's sections
+  Index projection = 0;                       // S where it is not H
 
-  Index of(Source source) const { return source == Source::input ? input_size : hidden_size; }
+  Index state_size() const { return projection > 0 ? projection : hidden_size; }
+  Index of(Source source) const { return source == Source::input ? input_size : state_size(); }
 };
 
 // Whether r * h_prev has a place of its own.
@@ -129,7 +132,10 @@ struct PanelLayout {
     const Index steps = size.of(s.source);
     return (size.format == WeightFormat::plain ? steps : (steps + 1) / 2) * s.blocks * lane_width<T>;
   }
-  Index forward_size() const { return forward_section(static_cast<int>(Cell::sections.size())); }
+  Index forward_projection() const { return forward_section(static_cast<int>(Cell::sections.size())); }
+  Index forward_size() const {
+    return forward_projection() + (size.projection > 0 ? projection().forward_size() : 0);
+  }
 
   // Unit weights, then the sections.
   Index backward_section(int section) const {
@@ -141,7 +147,13 @@ struct PanelLayout {
   Index backward_column(int section) const {  // of one column block
     return units() * Cell::sections[section].blocks * lane_width<T> * lane_width<T>;
   }
-  Index backward_size() const { return backward_section(static_cast<int>(Cell::sections.size())); }
+  Index backward_projection() const { return backward_section(static_cast<int>(Cell::sections.size())); }
+  Index backward_size() const {
+    return backward_projection() + (size.projection > 0 ? projection().backward_size() : 0);
+  }
+
+  // Of weight_hr's panels, which follow the sections'.
+  PanelLayout<Affine, T> projection() const { return {{size.hidden_size, size.projection}}; }
 };
 
 namespace detail {
@@ -253,6 +265,9 @@ void pack_forward(LayerDimensions size, const WeightRows<const T>& weights, T* p
           }
         });
   }
+  if (size.projection > 0)
+    pack_forward<Affine, T>(layout.projection().size, {weights.weight_hr, nullptr, nullptr, nullptr},
+                            panels + layout.forward_projection());
 }
 
 // Adds the biases' and unit weights' parts of a gradient panel to the public gradients.
@@ -297,6 +312,9 @@ void add_weight_gradients(LayerDimensions size, const T* panels, const WeightRow
           }
         });
   }
+  if (size.projection > 0)
+    add_weight_gradients<Affine, T>(layout.projection().size, panels + layout.forward_projection(),
+                                    {gradients.weight_hr, nullptr, nullptr, nullptr});
 }
 
 template <class Cell, class T>
@@ -329,6 +347,9 @@ void pack_backward(LayerDimensions size, const WeightRows<const T>& weights, T* 
       }
     });
   }
+  if (size.projection > 0)
+    pack_backward<Affine, T>(layout.projection().size, {weights.weight_hr, nullptr, nullptr, nullptr},
+                             panels + layout.backward_projection());
 }
 
 }  // namespace fastrnn

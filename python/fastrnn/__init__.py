@@ -5,7 +5,7 @@ D num_directions, G gates of a cell (LSTM 4, GRU 3, RNN 1), P parameters. Sequen
 unless ``batch_first=False`` makes them (T, N, F).
 """
 
-from fastrnn import data, datasets, initializers, losses, optim
+from fastrnn import data, datasets, initializers, losses, masks, optim
 from fastrnn._threads import get_num_threads, set_num_threads
 from fastrnn.bptt import average_replicas, truncated_bptt
 from fastrnn.checkpointing import Checkpointed
@@ -47,6 +47,7 @@ __all__ = [
     "initializers",
     "load",
     "losses",
+    "masks",
     "optim",
     "predict",
     "register_with_threadpoolctl",

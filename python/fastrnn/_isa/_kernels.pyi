@@ -156,6 +156,16 @@ def linear_backward(
 ) -> None: ...
 def linear_panel_size(input_size: int, output_size: int, itemsize: int) -> int: ...
 def pack_linear(weight: _Array, bias: _Optional, panels: _Array) -> None: ...
+def bernoulli(
+    key: int,
+    stream: int,
+    first_row: int,
+    first_step: int,
+    threshold: int,
+    scale: float,
+    threads: int,
+    out: _Array,
+) -> None: ...
 
 class _Stream:
     def __init__(

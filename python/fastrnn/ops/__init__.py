@@ -20,6 +20,7 @@ from fastrnn.ops.layer import (
     training_bytes,
 )
 from fastrnn.ops.linear import linear_backward, linear_forward
+from fastrnn.ops.masks import bernoulli
 from fastrnn.ops.panels import ACTIVATIONS, CELLS, CellOptions, LayerKind, Panels, Weights
 from fastrnn.ops.stream import Stage, add_stage, linear_stage, recurrent_stage, stream_stack
 
@@ -43,6 +44,7 @@ __all__ = [
     "aligned_empty",
     "backward",
     "backward_beside",
+    "bernoulli",
     "build_info",
     "discard",
     "explain_plan",
