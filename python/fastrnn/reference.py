@@ -335,8 +335,8 @@ def _checked(
     for n, count in enumerate(counts):
         order = range(count)[:: -1 if reverse else 1]
         # In reverse the boundary that a step is entered by is that of the step behind it in time.
-        crossings = [resets[n, t + 1] if reverse else resets[n, t] for t in order[reverse:]]
-        crossings = [False] * (reverse and count > 0) + crossings
+        crossings = [bool(resets[n, t + reverse]) for t in order if t + reverse < count]
+        crossings = [False] * (len(order) - len(crossings)) + crossings
         variant = Variant(options, 1.0 if recurrent is None else recurrent[n])
         shares = tuple(None if z is None else z[n] for z in zoneout)
         rows.append(_Row(CELLS[cell], parameters, variant, order, crossings, shares))
