@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from fastrnn.reference import CELLS, Weights, bptt, run
+from fastrnn.reference import CELLS, Masks, Options, Weights, bptt, run
 
+PLAIN = Options()
 RAGGED = [4, 0, 2]  # lengths
 
 
@@ -14,22 +15,59 @@ def assert_close(actual, expected, what):
     np.testing.assert_allclose(actual, expected, rtol=1e-11, atol=1e-12, err_msg=what)
 
 
-def draw(cell, rng, sizes=(3, 4, 2, 3), *, bias=True):
+def draw(cell, rng, sizes=(3, 4, 2, 3), *, bias=True, options=PLAIN):
     """Draw inputs, weights, states and upstream derivatives under the names of the API."""
     batch_size, steps, input_size, hidden_size = sizes
-    kind = CELLS[cell]
-    rows = kind.num_gates * hidden_size
-    shapes = dict.fromkeys(("h0", "c0", "dh_n", "dc_n"), (batch_size, hidden_size))
-    shapes |= {"x": (batch_size, steps, input_size), "dy": (batch_size, steps, hidden_size)}
-    shapes |= {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
+    kind, projection = CELLS[cell], options.projection_size
+    rows, state_size = kind.num_gates * hidden_size, projection or hidden_size
+    shapes = dict.fromkeys(("h0", "dh_n"), (batch_size, state_size))
+    shapes |= dict.fromkeys(("c0", "dc_n"), (batch_size, hidden_size))
+    shapes |= {"x": (batch_size, steps, input_size), "dy": (batch_size, steps, state_size)}
+    shapes |= {"weight_ih": (rows, input_size), "weight_hh": (rows, state_size)}
     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
     shapes |= {"unit_weights": (len(kind.unit_weights) * hidden_size,)}
+    shapes |= {"weight_hr": (projection, hidden_size)}
+    products = 2 * (1 + kind.has_recurrent_matrix)
+    shapes |= {"layer_norm": (products * rows + 2 * kind.has_cell_state * hidden_size,)}
     arrays = {name: rng.uniform(-1, 1, shape) for name, shape in shapes.items()}
     absent = set() if kind.has_cell_state else {"c0", "dc_n"}
     absent |= set() if bias else {"bias_ih", "bias_hh"}
     absent |= set() if kind.has_recurrent_matrix else {"weight_hh", "bias_hh"}
     absent |= set() if kind.unit_weights else {"unit_weights"}
+    absent |= set() if projection else {"weight_hr"}
+    absent |= set() if options.layer_norm else {"layer_norm"}
     return {name: None if name in absent else array for name, array in arrays.items()}
+
+
+def draw_masks(cell, rng, sizes, kinds, *, options=PLAIN):
+    """Draw masks of these kinds: resets of every third step, shares of the state before, scales."""
+    batch_size, steps, _, hidden_size = sizes
+    state_size = options.projection_size or hidden_size
+    shapes = {
+        "resets": (batch_size, steps),
+        "recurrent": (batch_size, state_size),
+        "zoneout_h": (batch_size, steps, state_size),
+        "zoneout_c": (batch_size, steps, hidden_size),
+    }
+    kinds = [kind for kind in kinds if kind != "zoneout_c" or CELLS[cell].has_cell_state]
+    arrays = {kind: rng.uniform(0, 1, shapes[kind]) for kind in kinds}
+    if "resets" in arrays:
+        arrays["resets"] = arrays["resets"] < 1 / 3
+    if "recurrent" in arrays:
+        arrays["recurrent"] = np.round(arrays["recurrent"]) / 0.75
+    return Masks(**arrays)
+
+
+def usable(cell, options):
+    """Return these options less those that the cell does not have."""
+    absent = set()
+    if not CELLS[cell].has_cell_state:
+        absent |= {"output_activation", "cell_clip", "projection_size", "zoneout_c"}
+    if "rnn" in cell:
+        absent |= {"gate_activation"}
+    if cell.endswith("rnn_relu"):
+        absent |= {"candidate_activation"}
+    return dataclasses.replace(options, **{name: getattr(PLAIN, name) for name in absent})
 
 
 def weights_of(arrays):

@@ -162,7 +162,7 @@ CONSTRUCTORS = [
     (
         lambda: fr.RNN(3, 4, nonlinearity="cos"),
         ValueError,
-        "nonlinearity: expected one of tanh, relu",
+        "nonlinearity: expected one of sigmoid, tanh, relu, hard_sigmoid, hard_tanh, softsign, ",
     ),
     (lambda: RecurrentLayer("lstn", 3, 4), ValueError, "cell: expected one of lstm, "),
     (lambda: fr.Linear(3, 0), ValueError, "output_size: expected at least 1, got 0"),

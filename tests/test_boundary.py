@@ -15,12 +15,12 @@ SIZE = (CELL, BATCH, STEPS, INPUTS, HIDDEN)
 LENGTHS = np.array([5, 0, 2, 3])
 FORWARD = [
     "cell", "panels", "x", "h0", "c0", "lengths", "reverse", "threads", "y", "h_n", "c_n", "tape",
-    "workspace",
+    "masks", "workspace",
 ]  # fmt: skip
 BACKWARD = [
     "cell", "panels", "tape", "dy", "dh_n", "dc_n", "batch", "steps", "lengths", "reverse",
     "threads", "dx", "add_to_dx", "dh0", "dc0", "dweight_ih", "dweight_hh", "dbias_ih", "dbias_hh",
-    "dunit_weights", "weight_sums", "workspace",
+    "dunit_weights", "dweight_hr", "dlayer_norm", "weight_sums", "masks", "workspace",
 ]  # fmt: skip
 
 
@@ -59,6 +59,7 @@ def forward_arguments():
         "h_n": zeros(BATCH, HIDDEN),
         "c_n": zeros(BATCH, HIDDEN),
         "tape": aligned_empty(kernels.tape_size(*SIZE, LENGTHS, 4), np.uint8),
+        "masks": None,
         "workspace": aligned_empty(kernels.workspace_size("forward", True, *SIZE, 4), np.uint8),
     }
 
@@ -83,7 +84,10 @@ def backward_arguments():
         "dh0": zeros(BATCH, HIDDEN),
         "dc0": zeros(BATCH, HIDDEN),
         **weights("d"),
+        "dweight_hr": None,
+        "dlayer_norm": None,
         "weight_sums": panels("forward"),
+        "masks": None,
         "workspace": aligned_empty(kernels.workspace_size("backward", True, *SIZE, 4), np.uint8),
     }
 
@@ -147,9 +151,10 @@ def test_wrong_arrays_are_refused(call, name, kind):
 
 @pytest.mark.parametrize("call", CALLS)
 def test_read_only_results_are_refused(call):
+    gradients = [n for n in BACKWARD if n[0] == "d" and n not in ("dy", "dh_n", "dc_n")]
     written = {
         "forward": ["y", "h_n", "c_n", "tape", "workspace"],
-        "backward": [n for n in BACKWARD if n[0] == "d" and n not in ("dy", "dh_n", "dc_n")],
+        "backward": [n for n in gradients if backward_arguments()[n] is not None],
     }[call]
     for name in written:
         arguments = CALLS[call]()
@@ -261,13 +266,60 @@ def test_a_written_array_with_a_stride_of_zero_is_refused():
     [
         ("lengths", np.array([5, 0, 6, 3]), r"lengths\[2\]: expected 0..T = 0..5, got 6"),
         ("lengths", np.array([5, 0, -1, 3]), r"lengths\[2\]: expected 0..T = 0..5, got -1"),
-        ("cell", "lstn", "cell: expected one of rnn_tanh, .*, got lstn"),
         ("c_n", None, "c_n: expected an array, got None"),
     ],
 )
 def test_values_that_would_step_outside_are_refused(name, value, message):
     with pytest.raises(ValueError, match=message):
         kernels.forward(**(forward_arguments() | {name: value}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "lstn"}, "cell: expected one of rnn_tanh, .*, got lstn"),
+        ({"gate_activation": "swish"}, "gate_activation: expected one of sigmoid, .*, got swish"),
+        ({"zoneout_h": -0.5}, "zoneout_h: expected at least 0, got -0.5"),
+        ({"name": "gru", "projection_size": 3}, "projection_size.*: expected 0, .* has no c"),
+        ({"name": "gru", "cell_clip": 1.0}, "cell_clip.*: expected 0, this cell has no c"),
+    ],
+)
+def test_cells_that_do_not_exist_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        kernels.CellKind(**({"name": "lstm"} | arguments))
+
+
+def test_a_projection_wider_than_the_cell_is_refused():
+    wide = kernels.CellKind("lstm", projection_size=7)
+    with pytest.raises(ValueError, match="projection_size: expected at most hidden_size = 6"):
+        kernels.panel_size("forward", wide, 3, 6, 4)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("place", range(4))
+def test_masks_of_wrong_shapes_are_refused(call, place):
+    right = [
+        zeros(BATCH, STEPS, 1, dtype=np.uint8),
+        zeros(BATCH, HIDDEN),
+        zeros(BATCH, STEPS, HIDDEN),
+        zeros(BATCH, STEPS, HIDDEN),
+    ]
+    name = ["resets", "recurrent", "zoneout_h", "zoneout_c"][place]
+    kinds = tuple(i == place for i in range(4))
+    tape = aligned_empty(kernels.tape_size(*SIZE, LENGTHS, 4, kinds), np.uint8)
+    size = kernels.workspace_size(call, True, *SIZE, 4, kinds)
+    arguments = CALLS[call]() | {"tape": tape, "workspace": aligned_empty(size, np.uint8)}
+    for wrong in (right[place][:-1], right[place].astype(np.int32)):
+        masks = [None] * 4
+        masks[place] = wrong
+        with pytest.raises((ValueError, TypeError), match=f"{name}: expected"):
+            getattr(kernels, call)(**(arguments | {"masks": tuple(masks)}))
+
+
+def test_a_mask_needs_a_tape_with_room_for_it():
+    masks = (None, zeros(BATCH, HIDDEN), None, None)
+    with pytest.raises(ValueError, match="tape: expected at least"):
+        kernels.forward(**(forward_arguments() | {"masks": masks}))
 
 
 @pytest.mark.parametrize("name", ["h0", "h_n", "panels", "cell", "x"])
@@ -353,18 +405,21 @@ def test_a_stream_adds_only_what_an_earlier_stage_has_read():
     nothing = np.empty(0, np.float32)
     for stages, message in (
         (
-            [linear, ("add", 3, 3, nothing, 1)],
+            [linear, ("add", 3, 3, nothing, 1, 0)],
             "expected a source before the stage that adds, got 1",
         ),
-        ([linear, ("add", 3, 3, nothing, -1)], "expected a source before .* got -1"),
-        ([("add", 3, 3, nothing, 0)], "expected a source before .* got 0"),
-        ([linear, ("add", 3, 4, nothing, 0)], "expected output_size = input_size to add"),
-        ([wider, ("add", 4, 4, nothing, 0)], "expected a source with input_size 4, got 3"),
-        ([wider, ("add", 3, 3, nothing, 0)], "expected input_size 4 like the output before, got 3"),
+        ([linear, ("add", 3, 3, nothing, -1, 0)], "expected a source before .* got -1"),
+        ([("add", 3, 3, nothing, 0, 0)], "expected a source before .* got 0"),
+        ([linear, ("add", 3, 4, nothing, 0, 0)], "expected output_size = input_size to add"),
+        ([wider, ("add", 4, 4, nothing, 0, 0)], "expected a source with input_size 4, got 3"),
+        (
+            [wider, ("add", 3, 3, nothing, 0, 0)],
+            "expected input_size 4 like the output before, got 3",
+        ),
     ):
         with pytest.raises(ValueError, match=f"stages: {message}"):
             kernels.StreamFloat32(stages, 1)
-    stack = kernels.StreamFloat32([linear, ("add", 3, 3, nothing, 0)], 1)
+    stack = kernels.StreamFloat32([linear, ("add", 3, 3, nothing, 0, 0)], 1)
     out = zeros(1, 3)
     stack.step(np.ones((1, 3), np.float32), out)
     assert (out == 1).all()

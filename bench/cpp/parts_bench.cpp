@@ -63,7 +63,7 @@ __attribute__((noinline)) void run_cells(T* gates, T* h, T* c, Index rows) {
     State<V> state;
     state.h = load_rows<together>(h + row * width, width);
     state.c = load_rows<together>(c + row * width, width);
-    Cell::forward(a, state);
+    Cell::forward(a, state, fastrnn::PlainFunctions{});
     store_rows<together>(h + row * width, width, state.h);
     store_rows<together>(c + row * width, width, state.c);
   }

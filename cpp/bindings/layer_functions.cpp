@@ -105,9 +105,10 @@ void require_weights(const CellKind& kind, const char* names, const OptionalWeig
   }
 }
 
-// Numbers of gain and shift: of W x, of R h, and of c.
+// Numbers of gain and shift: of W x, of R h, and of c, where the cell has them.
 Size layer_norm_numbers(const LayerSize& size) {
-  return 4 * gates_of(size.cell) * size.hidden_size + (has_cell_state(size.cell) ? 2 * size.hidden_size : 0);
+  const Size products = has_recurrent_matrix(size.cell) ? 2 : 1;
+  return 2 * (products * gates_of(size.cell) + has_cell_state(size.cell)) * size.hidden_size;
 }
 
 // The arrays of weights, or with `write`, of gradients.

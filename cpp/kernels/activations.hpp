@@ -1,6 +1,6 @@
-// Sigmoid, tanh and relu on lanes (or on one number). Forward and backward use these same functions, and
-// every derivative is written in the activation's value, so that gradients are exact derivatives of what was
-// computed.
+// Sigmoid, tanh, relu and softsign on lanes (or on one number). Forward and backward use these same
+// functions, and every derivative is written in the activation's value, so that gradients are exact
+// derivatives of what was computed.
 #pragma once
 
 #include "lanes.hpp"
@@ -13,6 +13,10 @@ namespace fastrnn {
 inline constexpr double sigmoid_error_ulp = 3.0;
 inline constexpr double sigmoid_error_ulp_per_unit = 1.5;
 inline constexpr double tanh_error_ulp = 4.0;
+inline constexpr double softsign_error_ulp = 1.5;
+// relu, hard_tanh and identity are exact. hard_sigmoid adds numbers of both signs, so its bound is absolute:
+// in units of the difference between one and the next number.
+inline constexpr double hard_sigmoid_error = 0.5;
 
 template <class T>
 struct ExponentialConstants;
@@ -78,6 +82,14 @@ FASTRNN_INLINE V hyperbolic_tangent(V a) {
 template <class V>
 FASTRNN_INLINE V rectifier(V a) {
   return at_least(a, scalar_of<V>(0));
+}
+
+// softsign(a) = a / (1 + |a|); one where a is infinite.
+template <class V>
+FASTRNN_INLINE V softsign(V a) {
+  using T = scalar_of<V>;
+  const V m = at_least(negative_absolute(a), std::numeric_limits<T>::lowest());
+  return with_sign_of(m / (m - V(T(1))), a);
 }
 
 // Derivatives, written in the value of the activation.

@@ -29,6 +29,11 @@ struct Blocked {
   }
 };
 
+template <class T>
+FASTRNN_INLINE Blocked<const T> constant(Blocked<T> b) {
+  return {b.data, b.block_stride, b.row_stride};
+}
+
 // Rows of the caller's array: row r is at data + order[r] * row_stride, its features side by side.
 template <class T>
 struct Rows {
@@ -143,14 +148,19 @@ Rows<T> skip_features(Rows<T> rows, Index count) {
 // words = from, rounded to bfloat16 in pairs: a block's row takes half a lane. Nothing where `words` has no
 // data.
 template <class T>
-void round_to_words(Blocked<T> from, Range rows, Index blocks, Blocked<T> words) {
+void round_to_words(Blocked<T> from, Range rows, Range blocks, Blocked<T> words) {
   if constexpr (std::is_same_v<T, float>) {
     if (!words.data) return;
-    for (Index block = 0; block < blocks; ++block) {
+    for (Index block = blocks.begin; block < blocks.end; ++block) {
       for (Index row = rows.begin; row < rows.end; ++row)
         store_bfloat16(words.at(block, row), load(from.at(block, row)));
     }
   }
+}
+
+template <class T>
+void round_to_words(Blocked<T> from, Range rows, Index blocks, Blocked<T> words) {
+  round_to_words(from, rows, Range{0, blocks}, words);
 }
 
 // Sets whole rows to zero in `blocks` blocks; `numbers` of a row are those in row_stride.

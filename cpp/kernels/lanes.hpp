@@ -176,6 +176,11 @@ template <class T>
 FASTRNN_INLINE Lanes<T> multiply_add(Lanes<T> a, Lanes<T> b, Lanes<T> c) {
   return Eigen::internal::pmadd(a.packet, b.packet, c.packet);
 }
+// The sum of all lanes, in one order.
+template <class T>
+FASTRNN_INLINE T horizontal_sum(Lanes<T> a) {
+  return Eigen::internal::predux(a.packet);
+}
 // -|a|
 template <class T>
 FASTRNN_INLINE Lanes<T> negative_absolute(Lanes<T> a) {
@@ -196,6 +201,17 @@ template <class T>
 FASTRNN_INLINE Lanes<T> where_positive(Lanes<T> a, Lanes<T> yes) {
   const Lanes<T> zero(T(0));
   return Eigen::internal::pand(Eigen::internal::pcmp_lt(zero.packet, a.packet), yes.packet);
+}
+// `yes` where low < a < high or a is NaN, else 0.
+template <class T>
+FASTRNN_INLINE Lanes<T> where_between(Lanes<T> a, T low, T high, Lanes<T> yes) {
+  namespace eigen = Eigen::internal;
+  return eigen::pandnot(yes.packet, eigen::por(eigen::pcmp_le(a.packet, Lanes<T>(low).packet),
+                                               eigen::pcmp_le(Lanes<T>(high).packet, a.packet)));
+}
+template <class T>
+FASTRNN_INLINE T first_number(Lanes<T> a) {
+  return Eigen::internal::pfirst(a.packet);
 }
 // |a| with the sign of `sign`.
 template <class T>
@@ -308,6 +324,16 @@ FASTRNN_INLINE Lanes<float> where_positive(Lanes<float> a, Lanes<float> yes) {
 FASTRNN_INLINE Lanes<double> where_positive(Lanes<double> a, Lanes<double> yes) {
   return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(a.packet, _mm512_setzero_pd(), _CMP_GT_OQ), yes.packet);
 }
+FASTRNN_INLINE Lanes<float> where_between(Lanes<float> a, float low, float high, Lanes<float> yes) {
+  const __mmask16 above = _mm512_cmp_ps_mask(a.packet, _mm512_set1_ps(low), _CMP_NLE_UQ);
+  return _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, a.packet, _mm512_set1_ps(high), _CMP_NGE_UQ),
+                             yes.packet);
+}
+FASTRNN_INLINE Lanes<double> where_between(Lanes<double> a, double low, double high, Lanes<double> yes) {
+  const __mmask8 above = _mm512_cmp_pd_mask(a.packet, _mm512_set1_pd(low), _CMP_NLE_UQ);
+  return _mm512_maskz_mov_pd(_mm512_mask_cmp_pd_mask(above, a.packet, _mm512_set1_pd(high), _CMP_NGE_UQ),
+                             yes.packet);
+}
 #endif
 
 // ---- the same verbs on one number, so that cells can be tested on `float` and `double`
@@ -331,6 +357,14 @@ FASTRNN_INLINE if_scalar<T> at_least(T a, T bound) {
 template <class T>
 FASTRNN_INLINE if_scalar<T> where_positive(T a, T yes) {
   return a > T(0) ? yes : T(0);
+}
+template <class T>
+FASTRNN_INLINE if_scalar<T> where_between(T a, T low, T high, T yes) {
+  return a <= low || a >= high ? T(0) : yes;
+}
+template <class T>
+FASTRNN_INLINE if_scalar<T> first_number(T a) {
+  return a;
 }
 template <class T>
 FASTRNN_INLINE if_scalar<T> at_most(T a, T bound) {

@@ -18,8 +18,8 @@ std::size_t panel_size(Pass pass, const LayerSize& size) noexcept {
 
 template <class T>
 void pack_panels(Pass pass, const LayerSize& size, const Weights<const T>& weights, T* panels) noexcept {
-  const WeightRows<const T> rows{weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh,
-                                 weights.unit_weights};
+  const WeightRows<const T> rows{weights.weight_ih,    weights.weight_hh, weights.bias_ih,   weights.bias_hh,
+                                 weights.unit_weights, weights.weight_hr, weights.layer_norm};
   with_cell(size.cell, [&](auto cell) {
     using C = typename decltype(cell)::type;
     const LayerDimensions dimensions = dimensions_of<C>(size);
@@ -105,8 +105,8 @@ void backward(const BackwardArguments<T>& arguments) noexcept {
 
 template <class T>
 void add_weight_sums(const LayerSize& size, const T* weight_sums, const Weights<T>& dweights) noexcept {
-  const WeightRows<T> rows{dweights.weight_ih, dweights.weight_hh, dweights.bias_ih, dweights.bias_hh,
-                           dweights.unit_weights};
+  const WeightRows<T> rows{dweights.weight_ih,    dweights.weight_hh, dweights.bias_ih,   dweights.bias_hh,
+                           dweights.unit_weights, dweights.weight_hr, dweights.layer_norm};
   with_cell(size.cell, [&](auto cell) {
     using C = typename decltype(cell)::type;
     add_gradients<C, T>(dimensions_of<C>(size), weight_sums, rows);

@@ -1,19 +1,11 @@
-// The affine layer on rows, in chunks that fit the cache, by the same panels, tiles and products as the
-// recurrence: it is a cell with one block, one section and no arithmetic.
+// The affine layer on rows, in chunks that fit the cache.
 #pragma once
 
+#include "affine.hpp"
 #include "fastrnn/linear.h"
-#include "products.hpp"
 #include "sequence.hpp"
 
 namespace fastrnn {
-
-struct Affine {
-  static constexpr int blocks = 1;
-  static constexpr int gates = 1;
-  static constexpr std::array<UnitWeight, 0> unit_weights = {};
-  static constexpr std::array<Section, 1> sections = {{{Source::input, 0, 1, {0}}}};
-};
 
 template <class T>
 struct Linear {
@@ -48,7 +40,7 @@ struct Linear {
     for_each_part({0, a.size.rows}, chunk_rows, [&](Index row, Index rows) {
       const Blocked<T> x = memory.x_of(rows), y = memory.y_of(rows);
       gather<T>({a.x.data + row * a.x.batch_stride, a.x.batch_stride}, {0, rows}, size.input_size, x);
-      multiply_forward(size, memory.panels, constant(x), rows, y);
+      multiply_affine<T>(size, memory.panels, constant(x), {0, rows}, y, Member{});
       scatter<T>(constant(y), {0, rows}, size.hidden_size,
                  {a.y.data + row * a.y.batch_stride, a.y.batch_stride});
     });
@@ -74,22 +66,6 @@ struct Linear {
                  {a.dx.data + row * a.dx.batch_stride, a.dx.batch_stride});
     });
     add_gradients<Affine, T>(size, memory.gradient_panels, {a.dweight, nullptr, a.dbias, nullptr});
-  }
-
-  static void multiply_forward(LayerDimensions size, const T* panels, Blocked<const T> x, Index rows,
-                               Blocked<T> y) {
-    const Layout layout{size};
-    for_each_group<T>(Affine::sections[0], size.hidden_size, [&](Index first, Index count) {
-      const T* bias = panels + first * width;
-      const T* panel = panels + layout.forward_section(0) + first * layout.forward_block(0);
-      with_packets(count, [&](auto packets) {
-        for_each_part({0, rows}, tile_rows(packets), [&](Index row, Index height) {
-          multiply_tile<TileShape<packets, packets>>(
-              height, {bias, 0}, forward_product<T>(x, row, size.input_size, {panel, packets * width}), {},
-              {y.at(first, row), y.row_stride, y.block_stride});
-        });
-      });
-    });
   }
 };
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "activations.hpp"
+#include "blocked.hpp"
 
 namespace fastrnn {
 
@@ -44,6 +45,15 @@ FASTRNN_INLINE side_by_side<T, rows> load_rows(const T* aligned, Index row_strid
     return {load_rows<rows / 2>(aligned, row_stride),
             load_rows<rows / 2>(aligned + rows / 2 * row_stride, row_stride)};
 }
+// One number of each row, in all lanes of that row.
+template <int rows, class T>
+FASTRNN_INLINE side_by_side<T, rows> broadcast_rows(const T* p, Index row_stride) {
+  if constexpr (rows == 1)
+    return broadcast(p);
+  else
+    return {broadcast_rows<rows / 2>(p, row_stride),
+            broadcast_rows<rows / 2>(p + rows / 2 * row_stride, row_stride)};
+}
 template <int rows, class T, class Store>
 FASTRNN_INLINE void store_each(T* aligned, Index row_stride, side_by_side<T, rows> v,
                                const Store& store_one) {
@@ -62,6 +72,19 @@ template <int rows>
 FASTRNN_INLINE void store_rows_bfloat16(float* aligned, Index row_stride, side_by_side<float, rows> v) {
   store_each<rows>(aligned, row_stride, v,
                    [](float* p, Lanes<float> one) FASTRNN_LAMBDA { store_bfloat16(p, one); });
+}
+
+// Calls visit(constant number of rows, first row) for groups of rows whose cells are computed side by side.
+template <int most_rows, class Visit>
+FASTRNN_INLINE void for_each_row_group(Range rows, Visit&& visit) {
+  static_assert(most_rows == 2 || most_rows == 4);
+  Index row = rows.begin;
+  for (; row + most_rows <= rows.end; row += most_rows) visit(std::integral_constant<int, most_rows>{}, row);
+  if (most_rows > 2 && row + 2 <= rows.end) {
+    visit(std::integral_constant<int, 2>{}, row);
+    row += 2;
+  }
+  if (row < rows.end) visit(std::integral_constant<int, 1>{}, row);
 }
 
 template <class V>
@@ -99,6 +122,10 @@ FASTRNN_INLINE Pair<V> at_most(Pair<V> a, scalar_of<V> bound) {
 template <class V>
 FASTRNN_INLINE Pair<V> where_positive(Pair<V> a, Pair<V> yes) {
   return {where_positive(a.first, yes.first), where_positive(a.second, yes.second)};
+}
+template <class V>
+FASTRNN_INLINE Pair<V> where_between(Pair<V> a, scalar_of<V> low, scalar_of<V> high, Pair<V> yes) {
+  return {where_between(a.first, low, high, yes.first), where_between(a.second, low, high, yes.second)};
 }
 template <class V>
 FASTRNN_INLINE Pair<V> with_sign_of(Pair<V> a, Pair<V> sign) {

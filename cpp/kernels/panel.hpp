@@ -1,148 +1,13 @@
-// Panels: the weights in the order in which tiles read them. The only file that knows block order.
-//
-// A section (one product of a cell) has, for U blocks of units, W blocks each, and k = 0..K-1 numbers of its
-// source:
-//   forward panel     by groups of unit blocks: [k][unit block of the group][W][lane]; a group is one unit
-//   block, or up
-//                     to four where W = 1, so that a tile always has several packets
-//   backward panel    by groups of up to four column blocks of the source: [unit block][W][lane][column
-//   block][lane] gradient panel    laid out as the forward panel
-// Biases: [unit block][block][lane], the sum of what the public biases add to a block.
-// Unit weights: [unit block][weight][lane].
+// Panels: packing the public weights, and adding panels of gradients to the public ones. With
+// panel_layout.hpp the only place that knows block order.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
 
-#include "cells/cell.hpp"
-#include "threads.hpp"
-#include "tile.hpp"
+#include "panel_layout.hpp"
 
 namespace fastrnn {
-
-// The public weights of one layer and direction, each row-major; biases may be null.
-template <class T>
-struct WeightRows {
-  T* weight_ih;               // (gates * H, I)
-  T* weight_hh;               // (gates * H, H)
-  T* bias_ih;                 // (gates * H) or null
-  T* bias_hh;                 // (gates * H) or null
-  T* unit_weights = nullptr;  // (unit_weights * H) or null
-};
-
-// Plain, or (T = float) rounded to bfloat16 with two steps in each number, for one of two ways to multiply.
-enum class WeightFormat { plain, widened, dot };
-
-struct LayerDimensions {
-  Index input_size;
-  Index hidden_size;
-  WeightFormat format = WeightFormat::plain;  // of the forward panel's sections
-
-  Index of(Source source) const { return source == Source::input ? input_size : hidden_size; }
-};
-
-// Whether r * h_prev has a place of its own.
-template <class Cell>
-inline constexpr bool has_reset_hidden = Cell::sections.back().source == Source::reset_hidden;
-
-// Whether h_prev is multiplied with a matrix in the step itself.
-template <class Cell>
-inline constexpr bool has_hidden_product = Cell::sections.size() > 1;
-
-template <class Cell>
-WeightFormat weight_format(bool bfloat16) {
-  if (!bfloat16) return WeightFormat::plain;
-  return has_bfloat16_dot() && !has_reset_hidden<Cell> ? WeightFormat::dot : WeightFormat::widened;
-}
-
-// Unit blocks of the largest group of a section's forward panel.
-constexpr Index largest_group(const Section& section) { return section.blocks == 1 ? group_blocks : 1; }
-
-// Calls visit(first unit block, unit blocks) for each group of a section's forward panel.
-template <class T, class Visit>
-FASTRNN_INLINE void for_each_group(const Section& section, Index hidden_size, Visit&& visit,
-                                   Order order = Order::ascending) {
-  for_each_part({0, lane_blocks<T>(hidden_size)}, largest_group(section), visit, order);
-}
-
-// Of `blocks` blocks in groups of at most `largest`, those that fall to one member of a team: whole groups.
-inline Range own_blocks(Index blocks, Index largest, const Member& member) {
-  const Range own = member.share({0, (blocks + largest - 1) / largest});
-  Range result{0, 0};
-  Index group = 0;
-  for_each_part({0, blocks}, largest, [&](Index first, Index count) {
-    if (group == own.begin) result = {first, first};
-    if (group >= own.begin && group < own.end) result.end = first + count;
-    ++group;
-  });
-  return result;
-}
-// The same for units by the groups of a section's forward panel, and for columns by those of a backward
-// panel.
-template <class T>
-Range own_units(const Section& section, Index hidden_size, const Member& member) {
-  return own_blocks(lane_blocks<T>(hidden_size), largest_group(section), member);
-}
-template <class T>
-Range own_columns(Index columns, const Member& member) {
-  return own_blocks(lane_blocks<T>(columns), group_blocks, member);
-}
-
-// As for_each_group, for the member's units.
-template <class T, class Visit>
-FASTRNN_INLINE void for_each_own_group(const Section& section, Index hidden_size, const Member& member,
-                                       Visit&& visit, Order order = Order::ascending) {
-  const Range own = own_units<T>(section, hidden_size, member);
-  for_each_group<T>(
-      section, hidden_size,
-      [&](Index first, Index count) {
-        if (first >= own.begin && first < own.end) visit(first, count);
-      },
-      order);
-}
-
-// Where the parts of a panel lie, in elements.
-template <class Cell, class T>
-struct PanelLayout {
-  LayerDimensions size;
-
-  Index units() const { return lane_blocks<T>(size.hidden_size); }
-  Index bias_size() const { return units() * Cell::blocks * lane_width<T>; }
-  // All unit blocks of the unit weights that lie at `panel`.
-  template <class Weight>
-  Blocked<Weight> unit_weights(Weight* panel) const {
-    return {panel, static_cast<Index>(Cell::unit_weights.size()) * lane_width<T>, 0};
-  }
-  Index unit_weights_size() const {
-    return units() * static_cast<Index>(Cell::unit_weights.size()) * lane_width<T>;
-  }
-
-  // Forward and gradient panels: biases, unit weights, then the sections.
-  Index forward_unit_weights() const { return bias_size(); }
-  Index forward_section(int section) const {
-    Index offset = bias_size() + unit_weights_size();
-    for (int s = 0; s < section; ++s) offset += forward_block(s) * units();
-    return offset;
-  }
-  Index forward_block(int section) const {  // of one unit block
-    const Section& s = Cell::sections[section];
-    const Index steps = size.of(s.source);
-    return (size.format == WeightFormat::plain ? steps : (steps + 1) / 2) * s.blocks * lane_width<T>;
-  }
-  Index forward_size() const { return forward_section(static_cast<int>(Cell::sections.size())); }
-
-  // Unit weights, then the sections.
-  Index backward_section(int section) const {
-    Index offset = unit_weights_size();
-    for (int s = 0; s < section; ++s)
-      offset += backward_column(s) * lane_blocks<T>(size.of(Cell::sections[s].source));
-    return offset;
-  }
-  Index backward_column(int section) const {  // of one column block
-    return units() * Cell::sections[section].blocks * lane_width<T> * lane_width<T>;
-  }
-  Index backward_size() const { return backward_section(static_cast<int>(Cell::sections.size())); }
-};
 
 namespace detail {
 
@@ -212,6 +77,48 @@ void for_each_unit_weight(const PanelLayout<Cell, T>& layout, Panel* panel, Weig
   }
 }
 
+// Gain and shift of a section's product among the public parameters of layer normalisation: G * H of each for
+// W x, then for R h.
+template <class T>
+T* gains_of(const Section& section, LayerDimensions size, int gates, T* layer_norm) {
+  return layer_norm + (section.source == Source::input ? 0 : 2 * gates * size.hidden_size);
+}
+template <class T>
+T* shifts_of(const Section& section, LayerDimensions size, int gates, T* layer_norm) {
+  return layer_norm ? gains_of(section, size, gates, layer_norm) + gates * size.hidden_size : nullptr;
+}
+
+// Calls visit(number in the panel, number in the public array) for all gains, and the shift of c.
+template <class Cell, class T, class Panel, class Weight, class Visit>
+void for_each_gain(const PanelLayout<Cell, T>& layout, Panel* panel, Weight* layer_norm, Visit&& visit) {
+  constexpr Index width = lane_width<T>;
+  const Index hidden_size = layout.size.hidden_size;
+  if (!layout.size.layer_norm) return;
+  const NormalisationPanel<Panel> packed = layout.normalisation(panel);
+  for (const Section& section : Cell::sections) {
+    const Blocked<Panel>& gains = section.source == Source::input ? packed.gain_ih : packed.gain_hh;
+    Weight* const weights = gains_of(section, layout.size, Cell::gates, layer_norm);
+    for (int b = 0; b < section.blocks; ++b) {
+      for (Index unit = 0; unit < hidden_size; ++unit)
+        visit(gains.at(unit / width, 0)[(section.first + b) * width + unit % width],
+              weights[section.gates[b] * hidden_size + unit]);
+    }
+  }
+  if constexpr (Cell::has_cell_state) {
+    Weight* const weights = layer_norm + 4 * Cell::gates * hidden_size;
+    for (Index unit = 0; unit < hidden_size; ++unit) {
+      visit(packed.gain_c.at(unit / width, 0)[unit % width], weights[unit]);
+      visit(packed.shift_c.at(unit / width, 0)[unit % width], weights[hidden_size + unit]);
+    }
+  }
+}
+
+template <class Cell, class T>
+void pack_gains(const PanelLayout<Cell, T>& layout, const WeightRows<const T>& weights, T* panel) {
+  std::fill_n(panel, layout.normalisation_size(), T(0));
+  for_each_gain(layout, panel, weights.layer_norm, [](T& packed, const T& weight) { packed = weight; });
+}
+
 template <class Cell, class T>
 void pack_unit_weights(const PanelLayout<Cell, T>& layout, const WeightRows<const T>& weights, T* panel) {
   std::fill_n(panel, layout.unit_weights_size(), T(0));
@@ -227,13 +134,16 @@ void pack_forward(LayerDimensions size, const WeightRows<const T>& weights, T* p
   const PanelLayout<Cell, T> layout{size};
   std::fill_n(panels, layout.bias_size(), T(0));
   detail::pack_unit_weights(layout, weights, panels + layout.forward_unit_weights());
+  detail::pack_gains(layout, weights, panels + layout.forward_normalisation());
   for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
     const Section& section = Cell::sections[s];
     const T* bias = section.source == Source::input ? weights.bias_ih : weights.bias_hh;
-    for (int b = 0; bias && b < section.blocks; ++b) {
-      for (Index unit = 0; unit < size.hidden_size; ++unit) {
-        panels[((unit / width) * Cell::blocks + section.first + b) * width + unit % width] +=
-            bias[section.gates[b] * size.hidden_size + unit];
+    for (const T* start : {bias, detail::shifts_of(section, size, Cell::gates, weights.layer_norm)}) {
+      for (int b = 0; start && b < section.blocks; ++b) {
+        for (Index unit = 0; unit < size.hidden_size; ++unit) {
+          panels[((unit / width) * Cell::blocks + section.first + b) * width + unit % width] +=
+              start[section.gates[b] * size.hidden_size + unit];
+        }
       }
     }
     const Index columns = size.of(section.source);
@@ -253,21 +163,29 @@ void pack_forward(LayerDimensions size, const WeightRows<const T>& weights, T* p
           }
         });
   }
+  if (size.projection > 0)
+    pack_forward<Affine, T>(layout.projection().size, {weights.weight_hr, nullptr, nullptr, nullptr},
+                            panels + layout.forward_projection());
 }
 
-// Adds the biases' and unit weights' parts of a gradient panel to the public gradients.
+// Adds the biases' and unit weights' parts of a gradient panel, and layer normalisation's, to the public
+// gradients.
 template <class Cell, class T>
 void add_bias_gradients(LayerDimensions size, const T* panels, const WeightRows<T>& gradients) {
   constexpr Index width = lane_width<T>;
   const PanelLayout<Cell, T> layout{size};
   detail::for_each_unit_weight(layout, panels + layout.forward_unit_weights(), gradients.unit_weights,
                                [](const T& sum, T& gradient) { gradient += sum; });
+  detail::for_each_gain(layout, panels + layout.forward_normalisation(), gradients.layer_norm,
+                        [](const T& sum, T& gradient) { gradient += sum; });
   for (const Section& section : Cell::sections) {
     T* bias = section.source == Source::input ? gradients.bias_ih : gradients.bias_hh;
-    for (int b = 0; bias && b < section.blocks; ++b) {
-      for (Index unit = 0; unit < size.hidden_size; ++unit) {
-        bias[section.gates[b] * size.hidden_size + unit] +=
-            panels[((unit / width) * Cell::blocks + section.first + b) * width + unit % width];
+    for (T* start : {bias, detail::shifts_of(section, size, Cell::gates, gradients.layer_norm)}) {
+      for (int b = 0; start && b < section.blocks; ++b) {
+        for (Index unit = 0; unit < size.hidden_size; ++unit) {
+          start[section.gates[b] * size.hidden_size + unit] +=
+              panels[((unit / width) * Cell::blocks + section.first + b) * width + unit % width];
+        }
       }
     }
   }
@@ -297,6 +215,9 @@ void add_weight_gradients(LayerDimensions size, const T* panels, const WeightRow
           }
         });
   }
+  if (size.projection > 0)
+    add_weight_gradients<Affine, T>(layout.projection().size, panels + layout.forward_projection(),
+                                    {gradients.weight_hr, nullptr, nullptr, nullptr});
 }
 
 template <class Cell, class T>
@@ -310,6 +231,7 @@ void pack_backward(LayerDimensions size, const WeightRows<const T>& weights, T* 
   constexpr Index width = lane_width<T>;
   const PanelLayout<Cell, T> layout{size};
   detail::pack_unit_weights(layout, weights, panels);
+  detail::pack_gains(layout, weights, panels + layout.backward_normalisation());
   for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
     const Section& section = Cell::sections[s];
     const Index columns = size.of(section.source);
@@ -329,6 +251,9 @@ void pack_backward(LayerDimensions size, const WeightRows<const T>& weights, T* 
       }
     });
   }
+  if (size.projection > 0)
+    pack_backward<Affine, T>(layout.projection().size, {weights.weight_hr, nullptr, nullptr, nullptr},
+                             panels + layout.backward_projection());
 }
 
 }  // namespace fastrnn

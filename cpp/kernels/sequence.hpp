@@ -2,8 +2,8 @@
 #pragma once
 
 #include "phases.hpp"
-#include "step.hpp"
-#include "step_reset_before.hpp"
+#include "state_passes.hpp"
+#include "step_normalised.hpp"
 #include "threads.hpp"
 
 namespace fastrnn {
@@ -26,6 +26,12 @@ void clear_padding(const Sequence<T>& s, const LayerSize& size, const std::int64
   }
 }
 
+template <class Cell>
+LayerDimensions dimensions_of(const LayerSize& size) {
+  return {size.input_size, size.hidden_size, weight_format<Cell>(size.bfloat16), size.options.projection_size,
+          size.options.layer_norm};
+}
+
 // What the forward pass keeps for each slot. In training this is the tape, with a slot for every step. In
 // inference h and c have two slots that alternate; x too, or, where the input's products are taken before, x
 // and the sums that wait in the place of the gates have the slots of one chunk.
@@ -38,40 +44,89 @@ struct Storage {
   T* gates;              // null where nothing is kept
   T* x_words = nullptr;  // x and h rounded to bfloat16 for WeightFormat::dot
   T* h_words = nullptr;
+  bool with_h_source, with_c_new;
+  std::optional<ChosenFunctions<T>> functions;  // none: the cell's plain ones
+  T* h_source;                                  // h times the recurrent mask; null where there is none
+  T* c_new;   // in training, what the cell computes, where c is not what the next step starts from
+  T* cell_h;  // what the projection reads; null where there is none
+  // Of layer normalisation; in inference W x waits in the place of the gates, the others have one step's
+  // rows.
+  T *input_sums = nullptr, *hidden_sums = nullptr, *statistics = nullptr;
 
-  Storage(Arena& arena, LayerDimensions dimensions, Index state_rows, Index x_rows, Index gate_rows)
-      : size(dimensions) {
+  Storage(Arena& arena, const LayerSize& layer, bool keep, Index state_rows, Index x_rows, Index gate_rows)
+      : size(dimensions_of<Cell>(layer)),
+        with_h_source(layer.masks.recurrent),
+        with_c_new(keep && Cell::has_cell_state &&
+                   (layer.masks.resets || layer.masks.zoneout_c || layer.options.zoneout_c > 0)),
+        functions(chosen_functions<T>(layer.options)) {
     const Index units = lane_blocks<T>(size.hidden_size) * lane_width<T>;
+    const Index numbers = lane_blocks<T>(size.state_size()) * lane_width<T>;
     x = arena.take<T>(x_rows * lane_blocks<T>(size.input_size) * lane_width<T>);
-    h = arena.take<T>(state_rows * units);
+    h = arena.take<T>(state_rows * numbers);
     c = Cell::has_cell_state ? arena.take<T>(state_rows * units) : nullptr;
+    h_source = with_h_source ? arena.take<T>(state_rows * numbers) : nullptr;
+    c_new = with_c_new ? arena.take<T>(state_rows * units) : nullptr;
+    cell_h = size.projection > 0 ? arena.take<T>(state_rows * units) : nullptr;
     gates = gate_rows > 0 ? arena.take<T>(gate_rows * units * Cell::blocks) : nullptr;
+    if (size.layer_norm) {
+      const Index rows = keep ? gate_rows : odd(layer.batch);
+      input_sums = keep ? arena.take<T>(rows * units * Cell::blocks) : gates;
+      if (has_recurrent_section<Cell>) hidden_sums = arena.take<T>(rows * units * Cell::blocks);
+      statistics = arena.take<T>(rows * statistics_registers<T> * lane_width<T>);
+    }
     if (size.format == WeightFormat::dot) {
       x_words = arena.take<T>(x_rows * lane_blocks<T>(size.input_size) * words_width<T>);
-      h_words = arena.take<T>(state_rows * lane_blocks<T>(size.hidden_size) * words_width<T>);
+      h_words = arena.take<T>(state_rows * lane_blocks<T>(size.state_size()) * words_width<T>);
     }
   }
 
   Blocked<T> x_at(const Slot& slot) const { return view(x, lane_blocks<T>(size.input_size), 1, slot); }
-  Blocked<T> h_at(const Slot& slot) const { return view(h, lane_blocks<T>(size.hidden_size), 1, slot); }
+  Blocked<T> h_at(const Slot& slot) const { return view(h, lane_blocks<T>(size.state_size()), 1, slot); }
   Blocked<T> c_at(const Slot& slot) const {
     return c ? view(c, lane_blocks<T>(size.hidden_size), 1, slot) : Blocked<T>{};
   }
+  // As it enters products.
+  Blocked<T> h_source_at(const Slot& slot) const {
+    return with_h_source ? view(h_source, lane_blocks<T>(size.state_size()), 1, slot) : h_at(slot);
+  }
+  Blocked<T> cell_h_at(const Slot& slot) const {
+    return view(cell_h, lane_blocks<T>(size.hidden_size), 1, slot);
+  }
   Blocked<T> gates_at(const Slot& slot) const {
     return gates ? view(gates, lane_blocks<T>(size.hidden_size), Cell::blocks, slot) : Blocked<T>{};
+  }
+
+  // `own`: where R h and the statistics lie.
+  NormalisationViews<T> normalisation(const Slot& sums, const Slot& own) const {
+    const Index blocks = lane_blocks<T>(size.hidden_size);
+    return {view(input_sums, blocks, Cell::blocks, sums), view(hidden_sums, blocks, Cell::blocks, own),
+            view(statistics, 1, statistics_registers<T>, own)};
   }
 
   Blocked<T> x_words_at(const Slot& slot) const {
     return x_words ? words_view(x_words, lane_blocks<T>(size.input_size), slot) : Blocked<T>{};
   }
   Blocked<T> h_words_at(const Slot& slot) const {
-    return h_words ? words_view(h_words, lane_blocks<T>(size.hidden_size), slot) : Blocked<T>{};
+    return h_words ? words_view(h_words, lane_blocks<T>(size.state_size()), slot) : Blocked<T>{};
   }
 
   // `sums`: where x and the gates lie; `now` and `next`: the states before and after.
   StepViews<T> step(const Slot& sums, const Slot& now, const Slot& next, Blocked<T> reset_hidden) const {
-    return {x_at(sums),     h_at(now),    c_at(now),        h_at(next),      c_at(next),
-            gates_at(sums), reset_hidden, x_words_at(sums), h_words_at(now), h_words_at(next)};
+    const Blocked<T> h_next = h_at(next), c_next = c_at(next);
+    return {x_at(sums),
+            h_at(now),
+            c_at(now),
+            size.projection > 0 ? cell_h_at(now) : h_next,
+            with_c_new ? view(c_new, lane_blocks<T>(size.hidden_size), 1, now) : c_next,
+            gates_at(sums),
+            reset_hidden,
+            x_words_at(sums),
+            h_words_at(now),
+            size.projection > 0 ? Blocked<T>{} : h_words_at(next),
+            h_source_at(now),
+            h_next,
+            c_next,
+            functions ? &*functions : nullptr};
   }
 };
 
@@ -79,14 +134,20 @@ template <class Cell, class T>
 constexpr Index reset_hidden_size(LayerDimensions size, Index rows) {
   return has_reset_hidden<Cell> ? rows * lane_blocks<T>(size.hidden_size) * lane_width<T> : 0;
 }
-template <class T>
-Blocked<T> plain_view(T* data, Index rows) {
-  return {data, rows * lane_width<T>, lane_width<T>};
-}
 
-template <class Cell>
-LayerDimensions dimensions_of(const LayerSize& size) {
-  return {size.input_size, size.hidden_size, weight_format<Cell>(size.bfloat16)};
+// The places of a call's masks in its workspace.
+template <class T>
+T* take_recurrent_mask(Arena& arena, const LayerSize& size) {
+  return arena.take<T>(size.masks.recurrent ? size.batch * lane_blocks<T>(state_size(size)) * lane_width<T>
+                                            : 0);
+}
+template <class T>
+Shares<T> shares_of_h(Arena& arena, const LayerSize& size) {
+  return {arena, size.masks.zoneout_h, size.options.zoneout_h, size.batch, state_size(size)};
+}
+template <class T>
+Shares<T> shares_of_c(Arena& arena, const LayerSize& size) {
+  return {arena, size.masks.zoneout_c, size.options.zoneout_c, size.batch, size.hidden_size};
 }
 
 // Multiply-adds of one row and step.
@@ -94,15 +155,16 @@ template <class Cell>
 double row_cost(LayerDimensions size) {
   double cost = 0;
   for (const Section& s : Cell::sections) cost += static_cast<double>(size.of(s.source)) * s.blocks;
-  return cost * static_cast<double>(size.hidden_size);
+  return (cost + static_cast<double>(size.projection)) * static_cast<double>(size.hidden_size);
 }
 
 // What threads have to share in a pass: forward units are split as the groups of the panel that is read last,
-// backward as groups of columns.
+// backward as groups of columns. Layer normalisation needs whole rows.
 template <class Cell, class T>
 StepWork step_work(Pass pass, LayerDimensions size) {
   const Index group = pass == Pass::forward ? largest_group(Cell::sections.back()) : group_blocks;
-  return {(lane_blocks<T>(size.hidden_size) - 1) / group + 1, row_cost<Cell>(size) / lane_width<T>};
+  const Index groups = size.layer_norm ? 1 : (lane_blocks<T>(size.hidden_size) - 1) / group + 1;
+  return {groups, row_cost<Cell>(size) / lane_width<T>};
 }
 
 // The same for a pass that begins now: units are split by teams only.
@@ -136,6 +198,8 @@ struct Forward {
     Schedule schedule;
     Storage<Cell, T> storage;
     T* reset_hidden;
+    T* recurrent_mask;
+    Shares<T> shares_h, shares_c;
 
     Memory(const LayerSize& size, const Timing& timing, void* workspace, void* tape, bool with_tape,
            Index tape_rows)
@@ -146,20 +210,29 @@ struct Forward {
           plan(plan_of(size, timing.threads, rows.lengths())),
           hoisted(plan.hoisted),
           schedule(arena, rows, timing.reverse, rows_per_chunk()),
-          storage(keep ? tape_arena : arena, dimensions_of<Cell>(size),
+          storage(keep ? tape_arena : arena, size, keep,
                   keep ? tape_rows : Schedule::alternating_stride(size.batch),
-                  sum_rows(size.batch, tape_rows), needs_gates() ? sum_rows(size.batch, tape_rows) : 0),
+                  sum_rows(size.batch, tape_rows), needs_gates(size) ? sum_rows(size.batch, tape_rows) : 0),
           reset_hidden(
-              arena.take<T>(reset_hidden_size<Cell, T>({size.input_size, size.hidden_size}, size.batch))) {}
+              arena.take<T>(reset_hidden_size<Cell, T>({size.input_size, size.hidden_size}, size.batch))),
+          recurrent_mask(take_recurrent_mask<T>(arena, size)),
+          shares_h(shares_of_h<T>(arena, size)),
+          shares_c(shares_of_c<T>(arena, size)) {}
 
     Index rows_per_chunk() const { return keep ? chunk_rows : hoisted ? hoisted_rows : 0; }
-    bool needs_gates() const { return keep || hoisted || Step<Cell, T>::steps_need_gates; }
+    bool needs_gates(const LayerSize& size) const {
+      return keep || hoisted || Step<Cell, T>::steps_need_gates || size.options.layer_norm;
+    }
     // Rows that x has room for, and the sums that wait for the hidden state's.
     Index sum_rows(Index batch, Index tape_rows) const {
       if (keep) return tape_rows;
       return hoisted ? odd(hoisted_rows + batch) : Schedule::alternating_stride(batch);
     }
 
+    // Where h after a step is rounded to bfloat16.
+    Blocked<T> h_words_after(Index step) const {
+      return keep ? Blocked<T>{} : storage.h_words_at(schedule.alternating_slot(step + 1));
+    }
     StepViews<T> step(Index step) const {
       const Blocked<T> reset = plain_view(reset_hidden, schedule.batch());
       if (keep) return storage.step(schedule.slot(step), schedule.slot(step), schedule.slot(step + 1), reset);
@@ -167,12 +240,17 @@ struct Forward {
       return storage.step(hoisted ? local(schedule.slot(step)) : now, now,
                           schedule.alternating_slot(step + 1), reset);
     }
+    NormalisationViews<T> normalisation(Index step) const {
+      if (keep) return storage.normalisation(schedule.slot(step), schedule.slot(step));
+      return storage.normalisation(hoisted ? local(schedule.slot(step)) : schedule.alternating_slot(step),
+                                   {0, odd(schedule.batch()), 0});
+    }
   };
 
   static std::size_t tape_bytes(const LayerSize& size, const std::int64_t* lengths) {
     Arena counter(nullptr);
     const Index rows = Schedule::kept_rows(size.batch, size.steps, lengths);
-    Storage<Cell, T>(counter, {size.input_size, size.hidden_size}, rows, rows, rows);
+    Storage<Cell, T>(counter, size, true, rows, rows, rows);
     return counter.used();
   }
 
@@ -212,6 +290,9 @@ struct Forward {
     const Index tape_rows = keep ? Schedule::kept_rows(a.size.batch, a.size.steps, a.timing.lengths) : 0;
     const Memory memory(a.size, a.timing, a.workspace, a.tape, keep, tape_rows);
     const Schedule& schedule = memory.schedule;
+    if (a.masks.recurrent.data)
+      gather(rows_of(a.masks.recurrent, schedule.order()), {0, a.size.batch}, size.state_size(),
+             plain_view(memory.recurrent_mask, a.size.batch));
     const Phases phases = phases_of(memory, a.timing.threads);
     for (Index i = 0; i < phases.count; ++i) {
       const Phase& phase = phases.phases[a.timing.reverse ? phases.count - 1 - i : i];
@@ -225,7 +306,7 @@ struct Forward {
         });
       }
     }
-    clear_padding(a.y, a.size, a.timing.lengths, size.hidden_size);
+    clear_padding(a.y, a.size, a.timing.lengths, size.state_size());
     finish_without_steps(a, schedule, size);
   }
 
@@ -247,6 +328,7 @@ struct Forward {
     const LayerDimensions size = memory.storage.size;
     const Index* order = schedule.order();
     const Range units = own_units<T>(Cell::sections.back(), size.hidden_size, member);
+    const Range state_blocks = size.projection > 0 ? own_columns<T>(size.state_size(), member) : units;
     const auto within = [&](Index begin, Index end) {
       return Range{std::max(begin, part.begin), std::min(end, part.end)};
     };
@@ -259,23 +341,40 @@ struct Forward {
       const Range running = within(0, schedule.active(step));
       if (running.begin >= running.end) continue;
       const StepViews<T> views = memory.step(step);
-      const Range beginning = member.share(within(schedule.active(step - 1), schedule.active(step)));
-      start(a.h0, views.h_prev, beginning, size, order);
-      round_to_words(views.h_prev, beginning, lane_blocks<T>(size.hidden_size), views.h_prev_words);
-      if (Cell::has_cell_state) start(a.c0, views.c_prev, beginning, size, order);
+      const Range beginning = within(schedule.active(step - 1), schedule.active(step));
       const Index time = schedule.time(step);
+      start(a.h0, views.h_prev, {beginning, state_blocks}, size.state_size(), order);
+      if (Cell::has_cell_state) start(a.c0, views.c_prev, {beginning, units}, size.hidden_size, order);
+      round_to_words(views.h_prev, beginning, state_blocks, views.h_prev_words);
+      for_each_reset(a.masks.resets, time, a.timing.reverse, order, running, schedule.active(step - 1),
+                     [&](Index row) {
+                       clear_row(views.h_prev, row, state_blocks);
+                       if (Cell::has_cell_state) clear_row(views.c_prev, row, units);
+                       round_to_words(views.h_prev, {row, row + 1}, state_blocks, views.h_prev_words);
+                     });
+      const Blocked<T> mask = plain_view(memory.recurrent_mask, schedule.batch());
+      if (a.masks.recurrent.data) multiply(views.h_source, views.h_prev, mask, {running, state_blocks});
       if (!memory.hoisted) {
         const Range share = member.share(running);
         gather(rows_at(a.x, time, order), share, size.input_size, views.x);
         round_to_words(views.x, share, lane_blocks<T>(size.input_size), views.x_words);
       }
       member.wait();  // for x and for the others' units of h_prev
-      Step<Cell, T>::forward(size, a.panels, views, running, member,
-                             memory.hoisted ? Products::hidden : Products::both, to_and_fro(step));
-      hand_out(views.h, units, running, size, rows_at(a.y, time, order));
+      const Products products = memory.hoisted ? Products::hidden : Products::both;
+      if (size.layer_norm)
+        NormalisedStep<Cell, T>::forward(size, a.panels, views, memory.normalisation(step), running, products,
+                                         to_and_fro(step));
+      else
+        Step<Cell, T>::forward(size, a.panels, views, running, member, products, to_and_fro(step));
+      finish_step<Cell>(size, a.panels, views,
+                        memory.shares_h.at(a.masks.zoneout_h, time, order, {running, state_blocks}),
+                        memory.shares_c.at(a.masks.zoneout_c, time, order, {running, units}), running, member,
+                        units, state_blocks, memory.h_words_after(step));
+      hand_out(views.h_next, {running, state_blocks}, size.state_size(), rows_at(a.y, time, order));
       const Range ending = within(schedule.active(step + 1), schedule.active(step));
-      hand_out(views.h, units, ending, size, rows_of(a.h_n, order));
-      if (Cell::has_cell_state) hand_out(views.c, units, ending, size, rows_of(a.c_n, order));
+      hand_out(views.h_next, {ending, state_blocks}, size.state_size(), rows_of(a.h_n, order));
+      if (Cell::has_cell_state)
+        hand_out(views.c_next, {ending, units}, size.hidden_size, rows_of(a.c_n, order));
     }
   }
 
@@ -304,22 +403,27 @@ struct Forward {
     views.x = memory.storage.x_at(place);
     views.gates = memory.storage.gates_at(place);
     views.x_words = memory.storage.x_words_at(place);
-    Step<Cell, T>::forward(size, a.panels, views, {0, rows}, member, Products::input, Order::ascending);
+    if (size.layer_norm)
+      NormalisedStep<Cell, T>::take_inputs(size, a.panels, views, memory.storage.normalisation(place, place),
+                                           {0, rows}, Order::ascending);
+    else
+      Step<Cell, T>::forward(size, a.panels, views, {0, rows}, member, Products::input, Order::ascending);
   }
 
   // The member's units to the caller.
-  static void hand_out(Blocked<T> state, Range units, Range rows, LayerDimensions size, Rows<T> to) {
-    const BlockRange<T> own = take_blocks(state, units, size.hidden_size);
-    scatter(constant(own.blocked), rows, own.features, skip_features(to, own.first_feature));
+  static void hand_out(Blocked<T> state, const Part& part, Index features, Rows<T> to) {
+    const BlockRange<T> own = take_blocks(state, part.blocks, features);
+    scatter(constant(own.blocked), part.rows, own.features, skip_features(to, own.first_feature));
   }
 
-  // Initial states of rows that begin in a step.
-  static void start(const Matrix<const T>& initial, Blocked<T> state, Range rows, LayerDimensions size,
+  // Initial states of rows that begin in a step: the member's units.
+  static void start(const Matrix<const T>& initial, Blocked<T> state, const Part& part, Index features,
                     const Index* order) {
+    const BlockRange<T> own = take_blocks(state, part.blocks, features);
     if (initial.data)
-      gather(rows_of(initial, order), rows, size.hidden_size, state);
+      gather(skip_features(rows_of(initial, order), own.first_feature), part.rows, own.features, own.blocked);
     else
-      clear(state, rows, lane_blocks<T>(size.hidden_size));
+      clear(own.blocked, part.rows, part.blocks.end - part.blocks.begin);
   }
 
   // Rows with no step end in their initial state.
@@ -327,7 +431,7 @@ struct Forward {
                                    LayerDimensions size) {
     for (Index n = 0; n < a.size.batch; ++n) {
       if (schedule.steps() > 0 && (!a.timing.lengths || a.timing.lengths[n] > 0)) continue;
-      copy_row(a.h0, a.h_n, n, size.hidden_size);
+      copy_row(a.h0, a.h_n, n, size.state_size());
       if (Cell::has_cell_state) copy_row(a.c0, a.c_n, n, size.hidden_size);
     }
   }

@@ -1,6 +1,7 @@
 // One time step of any cell whose products can all be taken at once.
 #pragma once
 
+#include "cells/functions.hpp"
 #include "pair.hpp"
 #include "products.hpp"
 
@@ -10,9 +11,9 @@ namespace fastrnn {
 template <class T>
 struct StepViews {
   Blocked<T> x;             // (N, I)
-  Blocked<T> h_prev;        // (N, H)
+  Blocked<T> h_prev;        // (N, S)
   Blocked<T> c_prev;        // (N, H) where the cell has c
-  Blocked<T> h;             // (N, H)
+  Blocked<T> h;             // (N, H) what the cell computes of h and c
   Blocked<T> c;             // (N, H) where the cell has c
   Blocked<T> gates;         // (N, H, blocks); activations, then gradients; null data: not kept
   Blocked<T> reset_hidden;  // (N, H) r * h_prev, where the cell needs it
@@ -20,7 +21,17 @@ struct StepViews {
   Blocked<T> x_words{};
   Blocked<T> h_prev_words{};
   Blocked<T> h_words{};
+  Blocked<T> h_source{};  // (N, S) h_prev as it enters products: with the recurrent mask
+  Blocked<T> h_next{};    // (N, S) the states after the step, once options have acted: otherwise h and c
+  Blocked<T> c_next{};    // (N, H)
+  const ChosenFunctions<T>* functions = nullptr;  // null: PlainFunctions
 };
+
+// The h_prev that a cell itself reads: what enters its product where that is one weight per unit.
+template <class Cell, class T>
+FASTRNN_INLINE const Blocked<T>& h_of(const StepViews<T>& views) {
+  return has_hidden_product<Cell> ? views.h_prev : views.h_source;
+}
 
 // The gradients that travel from step to step.
 template <class T>
@@ -28,6 +39,9 @@ struct GradientViews {
   Blocked<T> dh;             // (N, H) in: of h; out: of h_prev
   Blocked<T> dc;             // (N, H) likewise, where the cell has c
   Blocked<T> dreset_hidden;  // (N, H) scratch, where the cell needs it
+  Blocked<T> dh_source;      // (N, S) out: of h_source; dh itself where products read h_prev as it is
+
+  bool separate() const { return dh_source.data != dh.data; }
 };
 
 // Rows whose sums are complete before their cells are computed, and packets of sums: enough that the cells'
@@ -36,21 +50,13 @@ struct GradientViews {
 inline constexpr Index band_rows = 24;
 inline constexpr Index band_packets = band_rows * group_blocks;
 
-// Calls visit(constant number of rows, first row) for groups of rows whose cells are computed side by side.
-template <class Visit>
-FASTRNN_INLINE void for_each_row_group(Range rows, Visit&& visit) {
-  Index row = rows.begin;
-  for (; row + 4 <= rows.end; row += 4) visit(std::integral_constant<int, 4>{}, row);
-  if (row + 2 <= rows.end) {
-    visit(std::integral_constant<int, 2>{}, row);
-    row += 2;
-  }
-  if (row < rows.end) visit(std::integral_constant<int, 1>{}, row);
-}
-
-template <class T>
-FASTRNN_INLINE Blocked<const T> constant(Blocked<T> b) {
-  return {b.data, b.block_stride, b.row_stride};
+// Calls visit(the step's functions), once per loop over rows.
+template <class T, class Visit>
+FASTRNN_INLINE void with_functions(const StepViews<T>& views, Visit&& visit) {
+  if (views.functions == nullptr)
+    visit(PlainFunctions{});
+  else
+    visit(*views.functions);
 }
 
 template <class T>
@@ -116,9 +122,7 @@ struct Step {
         const Range part{row, row + height};
         const Blocked<T> sums = views.gates.data ? views.gates : sums_in(scratch, units, part, order);
         multiply_units(layout, panels, views, part, first, count, products, sums);
-        if (full && products != Products::input)
-          forward_cells(views, units, part, sums,
-                        layout.unit_weights(panels + layout.forward_unit_weights()));
+        if (full && products != Products::input) compute_cells(layout, panels, views, units, part, sums);
       });
       if (full) units = {};
     };
@@ -135,16 +139,37 @@ struct Step {
                        const GradientViews<T>& d, Range rows, const Member& member, Order order) {
     const PanelLayout<Cell, T> layout{size};
     const Range own = own_columns<T>(size.hidden_size, member);
-    for (Index unit = own.begin; unit < own.end; ++unit) {
-      for_each_row_group(rows, [&](auto n, Index row) {
-        backward_cells<n>(views, d, unit, row, layout.unit_weights(panels));
-      });
-    }
+    compute_gradients(layout, panels, views, d, own, rows);
     clear_padded_units(views.gates, {0, Cell::blocks}, size.hidden_size, own, rows);
     if constexpr (has_hidden_product<Cell>) {
       member.wait();
-      multiply_backward<Cell, T>(layout, 1, {panels, constant(views.gates), rows, own, d.dh, true, order});
+      const Range columns = own_columns<T>(size.state_size(), member);
+      multiply_backward<Cell, T>(
+          layout, 1, {panels, constant(views.gates), rows, columns, d.dh_source, !d.separate(), order});
     }
+  }
+
+  // The cells of some units and rows, from their sums in `gates`.
+  static void compute_cells(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
+                            Range units, Range rows, Blocked<T> gates) {
+    with_functions(views, [&](const auto& functions) {
+      forward_cells(functions, views, units, rows, gates,
+                    layout.unit_weights(panels + layout.forward_unit_weights()));
+    });
+  }
+
+  // From the gradients of their states to those of the gates.
+  static void compute_gradients(const PanelLayout<Cell, T>& layout, const T* panels,
+                                const StepViews<T>& views, const GradientViews<T>& d, Range units,
+                                Range rows) {
+    with_functions(views, [&](const auto& functions) {
+      constexpr int most_rows = std::decay_t<decltype(functions)>::most_rows;
+      for (Index unit = units.begin; unit < units.end; ++unit) {
+        for_each_row_group<most_rows>(rows, [&](auto n, Index row) {
+          backward_cells<n>(functions, views, d, unit, row, layout.unit_weights(panels));
+        });
+      }
+    });
   }
 
  private:
@@ -186,7 +211,7 @@ struct Step {
   static void multiply_units(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
                              Range rows, Index first, Products products, Blocked<T> sums) {
     const Index inputs = products == Products::hidden ? 0 : layout.size.input_size;
-    const Index hiddens = products == Products::input ? 0 : layout.size.hidden_size;
+    const Index hiddens = products == Products::input ? 0 : layout.size.state_size();
     const T* input = panels + layout.forward_section(0) + first * layout.forward_block(0);
     const T* hidden = input;
     if constexpr (has_hidden_product<Cell>)
@@ -202,7 +227,7 @@ struct Step {
                                        {input, Shape::first * width, layout.forward_block(0)});
       Product<T> from_h;
       if constexpr (has_hidden_product<Cell>)
-        from_h = forward_product<T>(constant(views.h_prev), row, hiddens,
+        from_h = forward_product<T>(constant(views.h_source), row, hiddens,
                                     {hidden, Shape::second * width, layout.forward_block(1)});
       if (layout.size.format == WeightFormat::dot) {
         from_x = in_pairs(constant(views.x_words), row, from_x);
@@ -214,8 +239,9 @@ struct Step {
   }
 
   // Rows side by side, or where there are few, units.
-  static void forward_cells(const StepViews<T>& views, Range units, Range rows, Blocked<T> gates,
-                            const Blocked<const T>& weights) {
+  template <class Functions>
+  static void forward_cells(const Functions& functions, const StepViews<T>& views, Range units, Range rows,
+                            Blocked<T> gates, const Blocked<const T>& weights) {
     const Index row_count = rows.end - rows.begin;
     if (row_count < 4 && row_count < units.end - units.begin) {
       const StepViews<T> swapped{{},
@@ -227,19 +253,22 @@ struct Step {
                                  {},
                                  {},
                                  {},
-                                 transposed(views.h_words)};
+                                 transposed(views.h_words),
+                                 transposed(views.h_source)};
       for (Index row = rows.begin; row < rows.end; ++row)
-        forward_cells(swapped, row, units, transposed(gates), transposed(weights));
+        forward_cells(functions, swapped, row, units, transposed(gates), transposed(weights));
     } else {
       for (Index unit = units.begin; unit < units.end; ++unit)
-        forward_cells(views, unit, rows, gates, weights);
+        forward_cells(functions, views, unit, rows, gates, weights);
     }
   }
 
-  static void forward_cells(const StepViews<T>& views, Index unit, Range rows, Blocked<T> gates,
-                            const Blocked<const T>& weights) {
-    for_each_row_group(
-        rows, [&](auto n, Index row) FASTRNN_LAMBDA { forward_cells<n>(views, unit, row, gates, weights); });
+  template <class Functions>
+  static void forward_cells(const Functions& functions, const StepViews<T>& views, Index unit, Range rows,
+                            Blocked<T> gates, const Blocked<const T>& weights) {
+    for_each_row_group<Functions::most_rows>(rows, [&](auto n, Index row) FASTRNN_LAMBDA {
+      forward_cells<n>(functions, views, unit, row, gates, weights);
+    });
   }
 
   // The lanes of the unit weights, which all rows share.
@@ -252,9 +281,10 @@ struct Step {
     return w;
   }
 
-  template <int n>
-  static FASTRNN_INLINE void forward_cells(const StepViews<T>& views, Index unit, Index row,
-                                           Blocked<T> blocked_gates, const Blocked<const T>& weights) {
+  template <int n, class Functions>
+  static FASTRNN_INLINE void forward_cells(const Functions& functions, const StepViews<T>& views, Index unit,
+                                           Index row, Blocked<T> blocked_gates,
+                                           const Blocked<const T>& weights) {
     using V = side_by_side<T, n>;
     T* gates = blocked_gates.at(unit, row);
     const Index gates_stride = blocked_gates.row_stride;
@@ -262,13 +292,14 @@ struct Step {
     unroll<Cell::blocks>([&](auto b)
                              FASTRNN_LAMBDA { a[b] = load_rows<n>(gates + b * width, gates_stride); });
     State<V> state;
-    state.h = load_rows<n>(views.h_prev.at(unit, row), views.h_prev.row_stride);
-    if constexpr (Cell::has_cell_state)
+    if constexpr (!Cell::has_cell_state)  // the others' h is not theirs to read: it may be projected
+      state.h = load_rows<n>(h_of<Cell>(views).at(unit, row), h_of<Cell>(views).row_stride);
+    else
       state.c = load_rows<n>(views.c_prev.at(unit, row), views.c_prev.row_stride);
     if constexpr (Cell::unit_weights.empty())
-      Cell::forward(a, state);
+      Cell::forward(a, state, functions);
     else
-      Cell::forward(a, state, load_unit_weights<n>(weights, unit, row));
+      Cell::forward(a, state, functions, load_unit_weights<n>(weights, unit, row));
     store_rows<n>(views.h.at(unit, row), views.h.row_stride, state.h);
     if constexpr (std::is_same_v<T, float>) {
       if (views.h_words.data)
@@ -281,9 +312,10 @@ struct Step {
     }
   }
 
-  template <int n>
-  static FASTRNN_INLINE void backward_cells(const StepViews<T>& views, const GradientViews<T>& d, Index unit,
-                                            Index row, const Blocked<const T>& weights) {
+  template <int n, class Functions>
+  static FASTRNN_INLINE void backward_cells(const Functions& functions, const StepViews<T>& views,
+                                            const GradientViews<T>& d, Index unit, Index row,
+                                            const Blocked<const T>& weights) {
     using V = side_by_side<T, n>;
     T* gates = views.gates.at(unit, row);
     const Index gates_stride = views.gates.row_stride;
@@ -291,7 +323,8 @@ struct Step {
     unroll<Cell::blocks>([&](auto b)
                              FASTRNN_LAMBDA { a[b] = load_rows<n>(gates + b * width, gates_stride); });
     BackwardState<V> state;
-    state.h_prev = load_rows<n>(views.h_prev.at(unit, row), views.h_prev.row_stride);
+    if constexpr (!Cell::has_cell_state)
+      state.h_prev = load_rows<n>(h_of<Cell>(views).at(unit, row), h_of<Cell>(views).row_stride);
     state.dh = load_rows<n>(d.dh.at(unit, row), d.dh.row_stride);
     if constexpr (Cell::has_cell_state) {
       state.c_prev = load_rows<n>(views.c_prev.at(unit, row), views.c_prev.row_stride);
@@ -299,9 +332,9 @@ struct Step {
       state.dc = load_rows<n>(d.dc.at(unit, row), d.dc.row_stride);
     }
     if constexpr (Cell::unit_weights.empty())
-      Cell::backward(a, state);
+      Cell::backward(a, state, functions);
     else
-      Cell::backward(a, state, load_unit_weights<n>(weights, unit, row));
+      Cell::backward(a, state, functions, load_unit_weights<n>(weights, unit, row));
     unroll<Cell::blocks>([&](auto b)
                              FASTRNN_LAMBDA { store_rows<n>(gates + b * width, gates_stride, a[b]); });
     store_rows<n>(d.dh.at(unit, row), d.dh.row_stride, state.dh);

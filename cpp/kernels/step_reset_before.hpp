@@ -34,30 +34,76 @@ struct Step<GruResetBefore, T> {
                        const GradientViews<T>& d, Range rows, const Member& member, Order order) {
     const PanelLayout<Cell, T> layout{size};
     const Range own = own_columns<T>(size.hidden_size, member);
-    for_each(own, rows, [&](auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
-      Cells<n_rows> cells(views.gates, unit, row);
-      auto z_lanes = cells.load(z), n_lanes = cells.load(n), dh = load_state<n_rows>(d.dh, unit, row);
-      Cell::backward_candidate(z_lanes, n_lanes, load_state<n_rows>(views.h_prev, unit, row), dh);
-      cells.store(z, z_lanes);
-      cells.store(n, n_lanes);
-      store_state<n_rows>(d.dh, unit, row, dh);
-    });
-    clear_padded_units(views.gates, {0, Cell::blocks}, size.hidden_size, own, rows);
+    compute_candidate_gradients(size, views, d, own, rows);
     member.wait();
     multiply_backward<Cell, T>(layout, 2, {panels, constant(views.gates), rows, own, d.dreset_hidden});
-    for_each(own, rows, [&](auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
-      Cells<n_rows> cells(views.gates, unit, row);
-      auto r_lanes = cells.load(r), dh = load_state<n_rows>(d.dh, unit, row);
-      const auto reset_hidden = Cell::backward_gates(r_lanes, load_state<n_rows>(views.h_prev, unit, row),
-                                                     load_state<n_rows>(d.dreset_hidden, unit, row), dh);
-      cells.store(r, r_lanes);
-      store_state<n_rows>(d.dh, unit, row, dh);
-      store_state<n_rows>(views.reset_hidden, unit, row, reset_hidden);
-    });
-    // r alone: other members may still be reading n.
-    clear_padded_units(views.gates, {r / width, r / width + 1}, size.hidden_size, own, rows);
+    compute_reset_gradients(size, views, d, own, rows);
     member.wait();
-    multiply_backward<Cell, T>(layout, 1, {panels, constant(views.gates), rows, own, d.dh, true, order});
+    multiply_backward<Cell, T>(layout, 1,
+                               {panels, constant(views.gates), rows, own, d.dh_source, true, order});
+  }
+
+  // r, z and r h of some units and rows, from the sums in the gates.
+  static void compute_gates(const StepViews<T>& views, Range units, Range rows) {
+    for_each(
+        views, units, rows, [&](const auto& functions, auto count, Index unit, Index row) FASTRNN_LAMBDA {
+          Cells<count> cells(views.gates, unit, row);
+          auto r_lanes = cells.load(r), z_lanes = cells.load(z);
+          const auto reset_hidden =
+              Cell::forward_gates(r_lanes, z_lanes, load_state<count>(views.h_source, unit, row), functions);
+          cells.store(r, r_lanes);
+          cells.store(z, z_lanes);
+          store_state<count>(views.reset_hidden, unit, row, reset_hidden);
+        });
+  }
+
+  // n and h, likewise.
+  static void compute_candidate(const StepViews<T>& views, Range units, Range rows) {
+    for_each(views, units, rows,
+             [&](const auto& functions, auto count, Index unit, Index row) FASTRNN_LAMBDA {
+               Cells<count> cells(views.gates, unit, row);
+               auto n_lanes = cells.load(n);
+               const auto h = Cell::forward_candidate(cells.load(z), n_lanes,
+                                                      load_state<count>(views.h_prev, unit, row), functions);
+               store_state<count>(views.h, unit, row, h);
+               cells.store(n, n_lanes);
+             });
+  }
+
+  // The gradients of z and n from that of h.
+  static void compute_candidate_gradients(LayerDimensions size, const StepViews<T>& views,
+                                          const GradientViews<T>& d, Range units, Range rows) {
+    for_each(
+        views, units, rows, [&](const auto& functions, auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
+          Cells<n_rows> cells(views.gates, unit, row);
+          auto z_lanes = cells.load(z), n_lanes = cells.load(n), dh = load_state<n_rows>(d.dh, unit, row);
+          Cell::backward_candidate(z_lanes, n_lanes, load_state<n_rows>(views.h_prev, unit, row), dh,
+                                   functions);
+          cells.store(z, z_lanes);
+          cells.store(n, n_lanes);
+          store_state<n_rows>(d.dh, unit, row, dh);
+        });
+    clear_padded_units(views.gates, {0, Cell::blocks}, size.hidden_size, units, rows);
+  }
+
+  // The gradient of r from that of r h.
+  static void compute_reset_gradients(LayerDimensions size, const StepViews<T>& views,
+                                      const GradientViews<T>& d, Range units, Range rows) {
+    for_each(views, units, rows,
+             [&](const auto& functions, auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
+               Cells<n_rows> cells(views.gates, unit, row);
+               auto r_lanes = cells.load(r);
+               side_by_side<T, n_rows> dh(T(0));
+               if (!d.separate()) dh = load_state<n_rows>(d.dh, unit, row);
+               const auto reset_hidden =
+                   Cell::backward_gates(r_lanes, load_state<n_rows>(views.h_source, unit, row),
+                                        load_state<n_rows>(d.dreset_hidden, unit, row), dh, functions);
+               cells.store(r, r_lanes);
+               store_state<n_rows>(d.dh_source, unit, row, dh);
+               store_state<n_rows>(views.reset_hidden, unit, row, reset_hidden);
+             });
+    // r alone: other members may still be reading n.
+    clear_padded_units(views.gates, {r / width, r / width + 1}, size.hidden_size, units, rows);
   }
 
  private:
@@ -85,11 +131,15 @@ struct Step<GruResetBefore, T> {
     store_rows<rows>(state.at(unit, row), state.row_stride, v);
   }
 
-  // Calls visit(constant number of rows, unit block, first row).
+  // Calls visit(functions, constant number of rows, unit block, first row).
   template <class Visit>
-  static FASTRNN_INLINE void for_each(Range units, Range rows, Visit&& visit) {
-    for (Index unit = units.begin; unit < units.end; ++unit)
-      for_each_row_group(rows, [&](auto count, Index row) { visit(count, unit, row); });
+  static FASTRNN_INLINE void for_each(const StepViews<T>& views, Range units, Range rows, Visit&& visit) {
+    with_functions(views, [&](const auto& functions) {
+      constexpr int most_rows = std::decay_t<decltype(functions)>::most_rows;
+      for (Index unit = units.begin; unit < units.end; ++unit)
+        for_each_row_group<most_rows>(rows,
+                                      [&](auto count, Index row) { visit(functions, count, unit, row); });
+    });
   }
 
   static void forward_gates(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
@@ -107,18 +157,9 @@ struct Step<GruResetBefore, T> {
       multiply_forward_tile<Cell, Shape, T>(
           layout.size.format, height,
           {start, forward_product<T>(constant(views.x), row, inputs, {input, Shape::first * width}),
-           forward_product<T>(constant(views.h_prev), row, hiddens, {hidden, Shape::second * width}),
+           forward_product<T>(constant(views.h_source), row, hiddens, {hidden, Shape::second * width}),
            result});
-      if (products == Products::input) return;
-      for_each_row_group({row, row + height}, [&](auto count, Index m) {
-        Cells<count> cells(views.gates, unit, m);
-        auto r_lanes = cells.load(r), z_lanes = cells.load(z);
-        const auto reset_hidden =
-            Cell::forward_gates(r_lanes, z_lanes, load_state<count>(views.h_prev, unit, m));
-        cells.store(r, r_lanes);
-        cells.store(z, z_lanes);
-        store_state<count>(views.reset_hidden, unit, m, reset_hidden);
-      });
+      if (products != Products::input) compute_gates(views, {unit, unit + 1}, {row, row + height});
     });
   }
 
@@ -136,16 +177,7 @@ struct Step<GruResetBefore, T> {
                               {panel, packets * width}),
            {},
            sums});
-      for (Index unit = first; unit < first + packets; ++unit) {
-        for_each_row_group({row, row + height}, [&](auto count, Index m) {
-          Cells<count> cells(views.gates, unit, m);
-          auto n_lanes = cells.load(n);
-          store_state<count>(
-              views.h, unit, m,
-              Cell::forward_candidate(cells.load(z), n_lanes, load_state<count>(views.h_prev, unit, m)));
-          cells.store(n, n_lanes);
-        });
-      }
+      compute_candidate(views, {first, first + packets}, {row, row + height});
     });
   }
 };

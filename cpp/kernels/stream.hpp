@@ -18,8 +18,12 @@ struct Stream {
     T* reset_hidden;
     T* x_words;  // of x and h rounded to bfloat16, for WeightFormat::dot
     T* h_words;
+    T* cell_h;       // what a projection reads
+    T* hidden_sums;  // of layer normalisation
+    T* statistics;
     Index rows;
-    Index state;  // elements of one state
+    Index state;         // elements of one h
+    Index c_stride = 0;  // from one c to the other, where zoneout mixes them
 
     Blocked<T> x_words_place() const { return x_words ? words_of(x_words) : Blocked<T>{}; }
     Blocked<T> h_words_at(Index step) const {
@@ -27,21 +31,50 @@ struct Stream {
     }
     Blocked<T> words_of(T* data) const { return {data, rows * words_width<T>, words_width<T>}; }
     Blocked<T> h_at(Index step) const { return plain_view(h + (step & 1) * state, rows); }
-    Blocked<T> c_place() const { return c ? plain_view(c, rows) : Blocked<T>{}; }
+    Blocked<T> c_at(Index step) const {
+      return c ? plain_view(c + (step & 1) * c_stride, rows) : Blocked<T>{};
+    }
   };
+
+  // Zoneout's share of the state before, for all units.
+  struct Rate {
+    alignas(alignment) T numbers[lane_width<T>];
+    bool acts;
+
+    explicit Rate(double rate) : acts(rate > 0) {
+      if (acts) std::fill_n(numbers, lane_width<T>, static_cast<T>(rate));
+    }
+    Blocked<T> shares() { return acts ? Blocked<T>{numbers, 0, 0} : Blocked<T>{}; }
+  };
+
+  static Index cell_size(const Stage<T>& stage) {
+    return stage.options.projection_size > 0 ? stage.cell_size : stage.output_size;
+  }
+  // The layer that a recurrent stage runs, of one step.
+  static LayerSize layer_of(const Stage<T>& stage, Index rows) {
+    return {stage.cell, rows, 1, stage.input_size, cell_size(stage), stage.bfloat16, stage.options};
+  }
 
   static Place place(Arena& arena, const Stage<T>& stage, Index rows) {
     const Index state = rows * lane_blocks<T>(stage.output_size) * lane_width<T>;
-    Place p{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, rows, state};
+    Place p{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, rows, state};
     if (stage.kind != StageKind::recurrent) {
       p.h = arena.take<T>(state);
       return p;
     }
     with_cell(stage.cell, [&](auto cell) {
       using C = typename decltype(cell)::type;
+      const Index units = rows * lane_blocks<T>(cell_size(stage)) * lane_width<T>;
       p.h = arena.take<T>(2 * state);
-      if (C::has_cell_state) p.c = arena.take<T>(state);
-      if (Step<C, T>::steps_need_gates) p.gates = arena.take<T>(state * C::blocks);
+      if (stage.options.zoneout_c > 0) p.c_stride = units;
+      if (C::has_cell_state) p.c = arena.take<T>(units + p.c_stride);
+      if (stage.options.projection_size > 0) p.cell_h = arena.take<T>(units);
+      const bool layer_norm = stage.options.layer_norm;
+      if (Step<C, T>::steps_need_gates || layer_norm) p.gates = arena.take<T>(units * C::blocks);
+      if (layer_norm) {
+        p.hidden_sums = arena.take<T>(units * C::blocks);
+        p.statistics = arena.take<T>(rows * statistics_registers<T> * lane_width<T>);
+      }
       if (has_reset_hidden<C>) p.reset_hidden = arena.take<T>(state);
       if (weight_format<C>(stage.bfloat16) == WeightFormat::dot) {
         p.x_words = arena.take<T>(rows * lane_blocks<T>(stage.input_size) * words_width<T>);
@@ -73,7 +106,7 @@ struct Stream {
       if (stage.kind == StageKind::linear) {
         const LayerDimensions size{stage.input_size, stage.output_size};
         const Blocked<T> result = plain_view(p.h, rows.end);
-        Linear<T>::multiply_forward(size, stage.panels, constant(values), rows.end, result);
+        multiply_affine<T>(size, stage.panels, constant(values), rows, result, Member{});
         values = result;
         continue;
       }
@@ -86,16 +119,42 @@ struct Stream {
       }
       with_cell(stage.cell, [&](auto cell) {
         using C = typename decltype(cell)::type;
-        const LayerDimensions size{stage.input_size, stage.output_size, weight_format<C>(stage.bfloat16)};
+        const LayerSize layer = layer_of(stage, rows.end);
+        const LayerDimensions size = dimensions_of<C>(layer);
         round_to_words(values, rows, lane_blocks<T>(stage.input_size), p.x_words_place());
-        const Blocked<T> gates =
-            p.gates ? Blocked<T>{p.gates, rows.end * C::blocks * lane_width<T>, C::blocks * lane_width<T>}
-                    : Blocked<T>{};
+        const auto gates_view = [&](T* data) {
+          constexpr Index row = C::blocks * lane_width<T>;
+          return data ? Blocked<T>{data, rows.end * row, row} : Blocked<T>{};
+        };
+        const Blocked<T> gates = gates_view(p.gates);
         const Blocked<T> reset = p.reset_hidden ? plain_view(p.reset_hidden, rows.end) : Blocked<T>{};
-        Step<C, T>::forward(size, stage.panels,
-                            {values, p.h_at(step), p.c_place(), p.h_at(step + 1), p.c_place(), gates, reset,
-                             p.x_words_place(), p.h_words_at(step), p.h_words_at(step + 1)},
-                            rows, Member{}, Products::both, to_and_fro(step));
+        const auto functions = chosen_functions<T>(stage.options);
+        const Blocked<T> h_next = p.h_at(step + 1), c_next = p.c_at(step + 1),
+                         h_words = p.h_words_at(step + 1);
+        const StepViews<T> views{values,
+                                 p.h_at(step),
+                                 p.c_at(step),
+                                 p.cell_h ? plain_view(p.cell_h, rows.end) : h_next,
+                                 c_next,
+                                 gates,
+                                 reset,
+                                 p.x_words_place(),
+                                 p.h_words_at(step),
+                                 p.cell_h ? Blocked<T>{} : h_words,
+                                 p.h_at(step),
+                                 h_next,
+                                 c_next,
+                                 functions ? &*functions : nullptr};
+        if (size.layer_norm)
+          NormalisedStep<C, T>::forward(
+              size, stage.panels, views,
+              {gates, gates_view(p.hidden_sums), {p.statistics, 0, statistics_registers<T> * lane_width<T>}},
+              rows, Products::both, to_and_fro(step));
+        else
+          Step<C, T>::forward(size, stage.panels, views, rows, Member{}, Products::both, to_and_fro(step));
+        Rate rate_h(stage.options.zoneout_h), rate_c(stage.options.zoneout_c);
+        finish_step<C>(size, stage.panels, views, rate_h.shares(), rate_c.shares(), rows, Member{},
+                       all_blocks<T>(size.hidden_size), all_blocks<T>(size.state_size()), h_words);
       });
       values = p.h_at(step + 1);
     }
@@ -125,7 +184,9 @@ struct Stream {
     const Place p = find(stack, stage);
     const Index size = stack.stages[stage].output_size;
     scatter<T>(constant(p.h_at(step)), {0, p.rows}, size, {h.data, h.batch_stride});
-    if (p.c) scatter<T>(constant(p.c_place()), {0, p.rows}, size, {c.data, c.batch_stride});
+    if (p.c)
+      scatter<T>(constant(p.c_at(step)), {0, p.rows}, cell_size(stack.stages[stage]),
+                 {c.data, c.batch_stride});
   }
 
   static void write_state(const Stack<T>& stack, Index step, Index stage, const Matrix<const T>& h,
@@ -134,7 +195,7 @@ struct Stream {
     const Index size = stack.stages[stage].output_size;
     gather<T>({h.data, h.batch_stride}, {0, p.rows}, size, p.h_at(step));
     round_to_words(p.h_at(step), {0, p.rows}, lane_blocks<T>(size), p.h_words_at(step));
-    if (p.c) gather<T>({c.data, c.batch_stride}, {0, p.rows}, size, p.c_place());
+    if (p.c) gather<T>({c.data, c.batch_stride}, {0, p.rows}, cell_size(stack.stages[stage]), p.c_at(step));
   }
 };
 

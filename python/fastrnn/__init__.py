@@ -7,9 +7,10 @@ unless ``batch_first=False`` makes them (T, N, F).
 
 from fastrnn import data, datasets, initializers, losses, masks, optim
 from fastrnn._threads import get_num_threads, set_num_threads
+from fastrnn.bidirectional import Bidirectional
 from fastrnn.bptt import average_replicas, truncated_bptt
 from fastrnn.checkpointing import Checkpointed
-from fastrnn.composition import Bidirectional, Sequential, Stacked
+from fastrnn.composition import Sequential, Stacked
 from fastrnn.configuration import show_config
 from fastrnn.dropout import Dropout
 from fastrnn.feedforward import Embedding, Linear

@@ -56,6 +56,32 @@ def probability(name: str, value: float) -> float:
     return number
 
 
+def limit(name: str, value: Any) -> float | None:
+    """Return a number above zero as a float; None stays None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{name}: expected a number or None, got {type(value).__name__}")
+    if not value > 0:
+        raise ValueError(f"{name}: expected more than 0, got {value}")
+    return float(value)
+
+
+def projection(name: str, value: Any, hidden_sizes: Sequence[int]) -> int:
+    """Return a projection's size P below every hidden size; 0: none."""
+    try:
+        size = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
+    for hidden_size in hidden_sizes:
+        if not 0 <= size < hidden_size:
+            raise ValueError(
+                f"{name}: expected 0 for none, or 0 < {name} < hidden_size = {hidden_size}, "
+                f"got {size}"
+            )
+    return size
+
+
 def choice(name: str, value: str, allowed: Sequence[str]) -> str:
     """Return `value`, one of `allowed`."""
     if value not in allowed:
@@ -156,6 +182,26 @@ def lengths(value: Any, batch: int, steps: int) -> NDArray[np.int64] | None:
         raise ValueError(f"lengths[{n}]: expected 0..T = 0..{steps}, got {array[n]}")
     # A copy: a tape is read after the caller may have written other lengths into the array.
     return np.array(array, dtype=np.int64, order="C")
+
+
+def resets(
+    value: Any, batch: int, steps: int, *, batch_first: bool = True
+) -> NDArray[np.uint8] | None:
+    """Return `value`, (N, T) of bool or 0 and 1, (T, N) if not batch_first, as uint8 (N, T)."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "biu":
+        raise TypeError(f"reset: expected bool or integers 0 and 1, got {array.dtype}")
+    symbols, shape = ("(N, T)", (batch, steps)) if batch_first else ("(T, N)", (steps, batch))
+    if array.shape != shape:
+        raise ValueError(
+            f"reset: expected shape {symbols} = {_numbers(shape)}, got {_numbers(array.shape)}"
+        )
+    if array.dtype.kind != "b" and not ((array == 0) | (array == 1)).all():
+        raise ValueError("reset: expected bool or integers 0 and 1, got others")
+    # A copy, as of lengths.
+    return np.array(array if batch_first else array.T, dtype=np.uint8, order="C")
 
 
 def valid_steps(outer: tuple[int, ...], value: Any, batch_first: bool) -> NDArray[np.bool_] | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastrnn import _checks
 from fastrnn._checks import FloatArray
-from fastrnn.protocol import Layer, Recurrent, Tape, walk
+from fastrnn.protocol import Layer, Recurrent, Tape, check_reset, walk
 from fastrnn.state_trees import like
 
 REPLICAS = ("sum", "mean")
@@ -118,6 +118,7 @@ def truncated_bptt(
     state: Any = None,
     *,
     lengths: Any = None,
+    reset: Any = None,
     replicas: str = "sum",
 ) -> Iterator[Window]:
     """Run a model over sequences window by window, for truncated BPTT with (k1, k2).
@@ -130,7 +131,7 @@ def truncated_bptt(
 
     The model may change between windows. A window with k2 > k1 runs the steps before the new ones
     again, with the parameters of now, from the state that the window before had reached at its
-    first step.
+    first step. Masks (dropout, zoneout, ...) are drawn anew whenever steps are run.
 
     Parameters
     ----------
@@ -144,6 +145,8 @@ def truncated_bptt(
         Initial state; copied. None is zero.
     lengths : ndarray of int, (N,), or None
         Valid steps of each row; windows end with the longest.
+    reset : ndarray of bool or 0 and 1, (N, T), or None
+        Where true, a row begins anew, as for a call of the model.
     replicas : {"sum", "mean"}, default "sum"
         "mean" divides what a backward pass adds to the gradients of recurrent layers by the
         window's steps: see `average_replicas`.
@@ -181,7 +184,9 @@ def truncated_bptt(
     if x.ndim < 2:
         raise ValueError(f"x: expected shape (N, T, F) or (N, T), got {x.shape}")
     valid = _checks.lengths(lengths, *x.shape[:2])
-    return _windows(model, x, k1, k2, like(state, np.array), valid, replicas)
+    check_reset(model, reset)
+    resets = _checks.resets(reset, *x.shape[:2])
+    return _windows(model, x, k1, k2, like(state, np.array), valid, resets, replicas)
 
 
 def _windows(
@@ -191,6 +196,7 @@ def _windows(
     k2: int,
     state: Any,
     lengths: NDArray[np.int64] | None,
+    reset: NDArray[np.uint8] | None,
     replicas: str,
 ) -> Iterator[Window]:
     end = x.shape[1] if lengths is None else int(lengths.max(initial=0))
@@ -203,7 +209,8 @@ def _windows(
         now, kept, pieces = state, state, []
         for begin, until in pairwise(cuts):
             valid = _within(lengths, begin, until)
-            y, now, tape = model.forward(x[:, begin:until], now, lengths=valid)
+            more = {} if reset is None else {"reset": reset[:, begin:until]}
+            y, now, tape = model.forward(x[:, begin:until], now, lengths=valid, **more)
             pieces.append((begin, until, y, tape))
             if until == following:
                 kept = now

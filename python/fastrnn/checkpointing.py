@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,7 +13,16 @@ from numpy.typing import NDArray
 
 from fastrnn import _checks, initializers, sequences
 from fastrnn._checks import FloatArray
-from fastrnn.protocol import Layer, Recurrent, Shapes, Tape, adopt, walk
+from fastrnn.protocol import (
+    Layer,
+    Recurrent,
+    Shapes,
+    Tape,
+    adopt,
+    check_reset,
+    reset_for,
+    walk,
+)
 from fastrnn.sharing import Holders
 from fastrnn.state_trees import leaves
 
@@ -26,13 +36,19 @@ class _Segment:
     start: int  # in time
     stop: int
     state: Any  # before the segment; None for the first means as the layer begins
-    seed: int  # of the masks
+
+
+@dataclass(frozen=True)
+class _Arguments:
+    x: FloatArray
+    lengths: NDArray[np.int64] | None
+    reset: NDArray[np.uint8] | None  # (N, T) or, where time comes first, (T, N)
+    rng: np.random.Generator  # as before the first segment: each draws the same keys of masks
 
 
 @dataclass(frozen=True)
 class _Kept:
-    x: FloatArray
-    lengths: NDArray[np.int64] | None
+    arguments: _Arguments
     segments: Sequence[_Segment]  # in order of running
     last: Tape  # of the last of them: the one whose forward pass is not run again
 
@@ -46,7 +62,8 @@ class Checkpointed(Recurrent):
     time as in Gruslys et al. 2016, "Memory-efficient backpropagation through time",
     arXiv:1606.03401). Outputs, states, dx and the gradient of the initial state are those of the
     layer by itself, bit for bit, and so are the weight gradients where all rows have T steps; in
-    ragged batches these are the same sums in another order. Time grows by at most one forward pass,
+    ragged batches these are the same sums in another order. Masks are drawn as the layer by itself
+    draws them with the same generator (`reseed`). Time grows by at most one forward pass,
     about two fifths of a training step. Where everything fits, it is one segment, and the layer
     runs as by itself.
 
@@ -61,7 +78,7 @@ class Checkpointed(Recurrent):
         pass; x, y, dy and dx are the caller's, weights and gradients the layer's. Memory is kept
         for the next call.
     seed : int, numpy.random.Generator or None, default None
-        For the masks of dropout inside, which are drawn anew for each segment.
+        For all masks inside.
 
     Raises
     ------
@@ -131,19 +148,31 @@ class Checkpointed(Recurrent):
         return (self.layer,)
 
     def reseed(self, rng: np.random.Generator) -> None:
-        """Draw the masks of dropout inside from `rng` from now on."""
+        """Draw the masks inside from `rng` from now on."""
         self._rng = rng
 
     # ---- running ----
 
     def __call__(
-        self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: Any = None,
+        out: FloatArray | None = None,
+        reset: Any = None,
     ) -> tuple[FloatArray, Any]:
         """Run for inference, which keeps nothing: as the layer by itself, x (N, T, I)."""
-        return self.layer(x, state, lengths=lengths, out=out)
+        return self.layer(x, state, lengths=lengths, out=out, **reset_for(self.layer, reset))
 
     def forward(
-        self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: Any = None,
+        out: FloatArray | None = None,
+        reset: Any = None,
     ) -> tuple[FloatArray, Any, Tape]:
         """Run for training: as the layer by itself, x (N, T, I), within the memory budget.
 
@@ -153,10 +182,14 @@ class Checkpointed(Recurrent):
             If the budget is too small for N rows of T steps; the message says what it takes.
         """
         if sequences.is_list(x):
-            return sequences.forward(self, x, state, lengths, out)
+            return sequences.forward(self, x, state, lengths, out, reset)
         x = _checks.sequence("x", x, self.input_size, self.dtype)
         batch, steps = x.shape[:2] if self.batch_first else x.shape[1::-1]
         valid = _checks.lengths(lengths, batch, steps)
+        check_reset(self, reset)
+        resets = _checks.resets(reset, batch, steps, batch_first=self.batch_first)
+        if resets is not None and not self.batch_first:
+            resets = resets.T
         shape = (*x.shape[:2], self.output_size)
         if out is None:
             out = np.empty(shape, self.dtype)
@@ -165,21 +198,24 @@ class Checkpointed(Recurrent):
         _, begin = self.layer(self._cut(x, 0, 0), state)
         times = self._times(batch, steps, valid, sum(part.nbytes for part in leaves(begin)))
         now = None if state is None else begin
+        arguments = _Arguments(x, valid, resets, copy.deepcopy(self._rng))
         segments: list[_Segment] = []
         last: Tape | None = None
         for start, stop in times:
             if last is not None:
                 last.discard()
-            segment = _Segment(start, stop, now, int(self._rng.integers(2**63)))
-            _, now, last = self._run(x, valid, segment, self._cut(out, start, stop))
+            segment = _Segment(start, stop, now)
+            # The first one takes its keys from the generator, the others from copies of it.
+            rng = copy.deepcopy(arguments.rng) if segments else self._rng
+            _, now, last = self._run(arguments, segment, self._cut(out, start, stop), rng)
             segments.append(segment)
         assert last is not None
-        return out, now, Tape(self, _Kept(x, valid, segments, last))
+        return out, now, Tape(self, _Kept(arguments, segments, last))
 
     def _check_backward(self, tape: Tape, dy: Any, dstate: Any) -> None:
         kept: _Kept = tape.content(self)
         if dy is not None:
-            shape = (*kept.x.shape[:2], self.output_size)
+            shape = (*kept.arguments.x.shape[:2], self.output_size)
             dy = _checks.of_shape("dy", dy, "that of y", shape, self.dtype)
         segment = kept.segments[-1]
         self.layer._check_backward(kept.last, self._part(dy, segment), dstate)
@@ -195,13 +231,14 @@ class Checkpointed(Recurrent):
     ) -> tuple[FloatArray | None, Any]:
         kept: _Kept = tape.use(self)
         dy = None if dy is None else np.asarray(dy)
+        x = kept.arguments.x
         if len(kept.segments) == 1:
             return self.layer._backward(
                 kept.last, dy, dstate, input_gradient=input_gradient, add_to=add_to
             )
-        dx = np.empty_like(kept.x) if input_gradient and add_to is None else add_to
+        dx = np.empty_like(x) if input_gradient and add_to is None else add_to
         longest = max(segment.stop - segment.start for segment in kept.segments[:-1])
-        again = np.empty_like(self._cut(kept.x, 0, longest), shape=self._shape(kept.x, longest))
+        again = np.empty_like(self._cut(x, 0, longest), shape=self._shape(x, longest))
         last = kept.last
         parts = list(walk(self.layer))
         for part in parts:
@@ -210,7 +247,8 @@ class Checkpointed(Recurrent):
             for segment in reversed(kept.segments):
                 if segment is not kept.segments[-1]:
                     out = self._cut(again, 0, segment.stop - segment.start)
-                    _, _, last = self._run(kept.x, kept.lengths, segment, out)
+                    rng = copy.deepcopy(kept.arguments.rng)
+                    _, _, last = self._run(kept.arguments, segment, out, rng)
                 dsegment, dstate = self.layer._backward(
                     last,
                     self._part(dy, segment),
@@ -230,16 +268,29 @@ class Checkpointed(Recurrent):
         tape.use(self).last.discard()
 
     def _run(
-        self, x: FloatArray, lengths: NDArray[np.int64] | None, segment: _Segment, out: FloatArray
+        self, arguments: _Arguments, segment: _Segment, out: FloatArray, rng: np.random.Generator
     ) -> tuple[FloatArray, Any, Tape]:
         """Run one segment, the first time or again: the same bits and the same masks."""
         start, stop = segment.start, segment.stop
+        lengths, reset = arguments.lengths, arguments.reset
         if lengths is not None:
             lengths = np.clip(lengths - start, 0, stop - start)
-        self.layer.reseed(np.random.default_rng(segment.seed))
-        return self.layer.forward(
-            self._cut(x, start, stop), segment.state, lengths=lengths, out=out
-        )
+        parts = list(walk(self.layer))
+        self.layer.reseed(rng)
+        for part in parts:
+            part._first_step = start
+        try:
+            return self.layer.forward(
+                self._cut(arguments.x, start, stop),
+                segment.state,
+                lengths=lengths,
+                out=out,
+                **reset_for(self.layer, None if reset is None else self._cut(reset, start, stop)),
+            )
+        finally:
+            self.layer.reseed(self._rng)
+            for part in parts:
+                part._first_step = 0
 
     # ---- segments ----
 
@@ -307,8 +358,8 @@ class Checkpointed(Recurrent):
         times = list(pairwise(ends))
         return [(steps - b, steps - a) for a, b in times] if self.reverse else times
 
-    def _cut(self, array: FloatArray, start: int, stop: int) -> FloatArray:
-        """Return some steps of an array (N, T, F) or, where time comes first, (T, N, F)."""
+    def _cut(self, array: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
+        """Return some steps of an array (N, T, ...) or, where time comes first, (T, N, ...)."""
         return array[:, start:stop] if self.batch_first else array[start:stop]
 
     def _part(self, array: FloatArray | None, segment: _Segment) -> FloatArray | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrnn import _checks, initializers
+from fastrnn import _checks, initializers, masks
 from fastrnn._checks import FloatArray
 from fastrnn.protocol import Layer, Tape
 
@@ -21,6 +21,10 @@ class Dropout(Layer):
     ----------
     p : float, default 0.5
         0 <= p < 1.
+    variational : bool, default False
+        Whether a row has the same mask at all steps (Gal and Ghahramani 2016).
+    batch_first : bool, default True
+        Whether x is (N, T, ...); False: (T, N, ...).
     seed : int, numpy.random.Generator or None, default None
         Of the masks.
 
@@ -34,13 +38,22 @@ class Dropout(Layer):
     >>> import numpy as np
     >>> import fastrnn as fr
     >>> layer = fr.Dropout(0.5, seed=0)
-    >>> y, _, tape = layer.forward(np.ones((1, 2, 3), np.float32))
+    >>> y, _, tape = layer.forward(np.ones((1, 8, 4), np.float32))
     >>> sorted(set(y.ravel().tolist()))
     [0.0, 2.0]
     """
 
-    def __init__(self, p: float = 0.5, *, seed: int | np.random.Generator | None = None) -> None:
+    def __init__(
+        self,
+        p: float = 0.5,
+        *,
+        variational: bool = False,
+        batch_first: bool = True,
+        seed: int | np.random.Generator | None = None,
+    ) -> None:
         self.p = _checks.probability("p", p)
+        self.variational = bool(variational)
+        self.batch_first = bool(batch_first)
         super().__init__(np.dtype(np.float32))
         self._rng = initializers.generator(seed)
 
@@ -55,25 +68,59 @@ class Dropout(Layer):
     ) -> tuple[FloatArray, None, Tape]:
         """Return x (...) times a new mask."""
         x = _checks.any_float("x", x)
-        draws = self._rng.random(x.shape, dtype=x.dtype.type)
-        mask = (draws >= self.p) * x.dtype.type(1.0 / (1.0 - self.p))
-        return x * mask, None, Tape(self, mask)
+        mask = self._mask(x.shape, x.dtype)
+        return x * mask, None, Tape(self, (mask, x.shape))
+
+    def _mask(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FloatArray:
+        """Return a new mask that multiplies x of this shape: 0 or 1 / (1 - p)."""
+        has_time = len(shape) > 2
+        rows, *rest = (
+            shape if self.batch_first or not has_time else (shape[1], shape[0], *shape[2:])
+        )
+        steps = rest.pop(0) if has_time else 1
+        drawn = 1 if self.variational and has_time else steps
+        keep = 1.0 - self.p
+        mask = masks.bernoulli(
+            initializers.random_key(self._rng), masks.DROPOUT, rows, drawn, int(np.prod(rest)),
+            keep, scale=1.0 / keep, first_step=0 if self.variational else self._first_step,
+            dtype=dtype,
+        )  # fmt: skip
+        mask = mask.reshape(rows, drawn, *rest) if has_time else mask.reshape(shape)
+        return mask if self.batch_first or not has_time else mask.swapaxes(0, 1)
 
     def _check_backward(self, tape: Tape, dy: Any, dstate: Any) -> None:
-        mask = tape.content(self)
+        mask, shape = tape.content(self)
         if dy is not None:
-            _checks.of_shape("dy", dy, "that of x", mask.shape, mask.dtype)
+            _checks.of_shape("dy", dy, "that of x", shape, mask.dtype)
 
     def _backward(
-        self, tape: Tape, dy: Any, dstate: Any, *, input_gradient: bool
+        self,
+        tape: Tape,
+        dy: Any,
+        dstate: Any,
+        *,
+        input_gradient: bool,
+        add_to: FloatArray | None = None,
     ) -> tuple[FloatArray | None, None]:
-        mask = tape.use(self)
-        return None if dy is None or not input_gradient else mask * dy, None
+        mask, _ = tape.use(self)
+        if dy is None or not input_gradient:
+            return add_to, None
+        dx = mask * dy
+        return dx if add_to is None else np.add(add_to, dx, out=add_to), None
 
     def reseed(self, rng: np.random.Generator) -> None:
         """Draw the masks from `rng` from now on."""
         self._rng = rng
 
+    def twin(self, seed: int | np.random.Generator | None) -> Dropout:
+        """Return a layer like this one with masks of its own."""
+        return Dropout(
+            self.p, variational=self.variational, batch_first=self.batch_first, seed=seed
+        )
+
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values."""
-        return {"type": "Dropout", "p": self.p}
+        config: dict[str, Any] = {"type": "Dropout", "p": self.p}
+        if self.variational:
+            config["variational"] = True
+        return config if self.batch_first else config | {"batch_first": False}

@@ -20,7 +20,7 @@ class LearnedInitialState:
     suffixes : list of str
         Of the cells: ``"_l0"``, ``"_l0_reverse"``, ...
     sizes : list of tuple
-        For each cell the features of its parts: (H,), or (H, H) for (h, c).
+        For each cell the features of its parts: (H,), or for (h, c) (H, H) or (P, H).
     """
 
     def __init__(self, suffixes: list[str], sizes: list[tuple[int, ...]]) -> None:
@@ -38,12 +38,12 @@ class LearnedInitialState:
         self._gradients = list(views(gradients, self.shapes).values())
 
     def cells(self, batch: int) -> list[Any]:
-        """Return one initial state per cell for N = `batch` rows, not copied: (N, H) or a pair."""
+        """Return one initial state per cell for N = `batch` rows, not copied: (N, S) or a pair."""
         arrays = [np.broadcast_to(value, (batch, value.size)) for value in self._values]
         return arrays if self._parts == 1 else list(zip(arrays[::2], arrays[1::2], strict=True))
 
     def add_gradients(self, cells: list[Any]) -> None:
-        """Add the sums over rows of the cells' state gradients, each (N, H) or a pair of them."""
+        """Add the sums over rows of the cells' state gradients, each (N, S) or a pair of them."""
         flat = cells if self._parts == 1 else [part for cell in cells for part in cell]
         for gradient, rows in zip(self._gradients, flat, strict=True):
             gradient += rows.sum(axis=0)

@@ -36,6 +36,11 @@ def generator(seed: int | np.random.Generator | None) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def random_key(rng: np.random.Generator) -> int:
+    """Return 64 random bits: what all masks of one forward pass follow from."""
+    return int(rng.integers(2**64, dtype=np.uint64))
+
+
 def uniform_fan(vector: FloatArray, fan: int, rng: np.random.Generator) -> None:
     """Fill `vector` in place with U(-1/sqrt(fan), 1/sqrt(fan)), as PyTorch's recurrent layers.
 
@@ -87,7 +92,7 @@ class Target:
         Its name without level and direction: ``"weight_hh"``.
     suffix : str
         The rest of its name: ``"_l0_reverse"``; empty for a single layer.
-    array : ndarray, (G*H, F), (G*H,) or (H,)
+    array : ndarray, (G*H, F), (P, H), (G*H,) or (H,)
         To be written in place.
     cell : str
         As for `RecurrentLayer`.
@@ -186,7 +191,7 @@ class Normal(_ForAll):
 
 @dataclass(frozen=True)
 class Constant(_ForAll):
-    """One value everywhere; the name ``"zeros"`` is ``Constant(0.0)``.
+    """One value everywhere; ``"zeros"`` is ``Constant(0.0)``, ``"ones"`` is ``Constant(1.0)``.
 
     Parameters
     ----------
@@ -370,6 +375,7 @@ _NAMED: dict[str, Initializer] = {
     "uniform": Uniform(),
     "normal": Normal(),
     "zeros": Constant(0.0),
+    "ones": Constant(1.0),
     "glorot_uniform": GlorotUniform(),
     "glorot_normal": GlorotNormal(),
     "orthogonal": Orthogonal(),
@@ -399,14 +405,15 @@ def initialize(
     layer : LSTM, GRU, RNN or RecurrentLayer
     initializer : str, Initializer or mapping
         A mapping says which parameters: its keys are kinds (``"weight_ih"``, ``"weight_hh"``,
-        ``"bias_ih"``, ``"bias_hh"``, ``"bias"`` for both, ``"weight_peephole"``, ``"h0"``,
-        ``"c0"``), for all levels and directions, or go on with one level and direction
-        (``"weight_hh_l1_reverse"``), which comes before kinds. Its values, and what stands for all
-        alone, are an `Initializer` or the name of one with its defaults: ``"uniform"``,
-        ``"normal"``, ``"zeros"``, ``"glorot_uniform"``, ``"glorot_normal"``, ``"orthogonal"``,
-        ``"identity"``, ``"forget_bias"``. One alone is for all weights and biases that it suits:
-        matrices for Glorot and orthogonal, weight_hh for the identity, both biases for the forget
-        bias and chrono. Initial states are changed by their names only.
+        ``"bias_ih"``, ``"bias_hh"``, ``"bias"`` for both, ``"weight_peephole"``, ``"weight_hr"``,
+        ``"norm_weight_ih"`` and the like, ``"h0"``, ``"c0"``), for all levels and directions, or
+        go on with one level and direction (``"weight_hh_l1_reverse"``), which comes before kinds.
+        Its values, and what stands for all alone, are an `Initializer` or the name of one with its
+        defaults: ``"uniform"``, ``"normal"``, ``"zeros"``, ``"ones"``, ``"glorot_uniform"``,
+        ``"glorot_normal"``, ``"orthogonal"``, ``"identity"``, ``"forget_bias"``. One alone is for
+        all weights and biases that it suits: matrices for Glorot and orthogonal, weight_hh for the
+        identity, both biases for the forget bias and chrono. Gains and shifts of layer
+        normalisation (1 and 0 at first) and initial states are changed by their names only.
     seed : int, numpy.random.Generator or None, default None
 
     Raises
@@ -441,7 +448,7 @@ def _chosen(targets: list[Target], initializer: Choice) -> list[Initializer | No
     if not isinstance(initializer, Mapping):
         rule = _named("initializer", initializer)
         chosen = [
-            None if target.kind in _STATES or rule.unfit(target) else rule for target in targets
+            None if _by_name_only(target) or rule.unfit(target) else rule for target in targets
         ]
         if not any(chosen):
             raise ValueError(
@@ -466,6 +473,10 @@ def _chosen(targets: list[Target], initializer: Choice) -> list[Initializer | No
                 raise ValueError(f"{what}: {rule} is for {meant_for}")
             chosen[place] = rule
     return chosen
+
+
+def _by_name_only(target: Target) -> bool:
+    return target.kind in _STATES or target.kind.startswith("norm_")
 
 
 def _is_pair(key: Any) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 
 from fastrnn import kept_values, ops, sequences
 from fastrnn._checks import FloatArray
-from fastrnn.composition import Bidirectional, Stacked
+from fastrnn.bidirectional import Bidirectional
+from fastrnn.composition import Stacked
 from fastrnn.dropout import Dropout
 from fastrnn.kept_values import Kept, Names
 from fastrnn.merging import merge_into

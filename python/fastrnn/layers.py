@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
-from fastrnn import _checks
-from fastrnn.initializers import Choice
-from fastrnn.network import RecurrentNetwork, Seed
+from fastrnn import _checks, ops
+from fastrnn.network import RecurrentNetwork
+from fastrnn.options import NetworkOptions, Options, own_options
 
 
 class LSTM(RecurrentNetwork):
@@ -20,10 +20,12 @@ class LSTM(RecurrentNetwork):
 
     With peepholes (Gers and Schmidhuber 2000), p_i, p_f, p_o (H,) in weight_peephole, i and f see
     p c of the step before, o sees p_o c. Coupled gates (Greff et al. 2017) have f = 1 - i: the
-    weights hold i g o, and the peepholes p_i, p_o.
+    weights hold i g o, and the peepholes p_i, p_o. With a projection (Sak et al. 2014),
+    h = weight_hr (o * tanh(c)) has P numbers, and weight_hh is (4*H, P).
 
     The state is a pair (h, c), each (num_layers * num_directions, N, H), or,
-    where layers differ in size, a tuple of num_layers * num_directions arrays (N, H) each.
+    where layers differ in size, a tuple of num_layers * num_directions arrays (N, H) each. h has P
+    features instead of H where there is a projection, and so have outputs.
 
     Parameters
     ----------
@@ -37,35 +39,23 @@ class LSTM(RecurrentNetwork):
         Parameters weight_peephole_l0 (3*H,), ..., by which the gates see the cell state.
     coupled_gates : bool, default False
         One gate for both: forget as much as is written.
-    bias : bool, default True
-        Two biases, as in PyTorch.
-    batch_first : bool, default True
-        Sequences are (N, T, features); False: (T, N, features).
-    dropout : float, default 0.0
-        Dropout on the outputs of every layer except the last, in training.
-    bidirectional : bool, default False
-        A second set of weights reads each row from its last valid step to its first.
-    merge : {"concat", "sum", "mean", "product"}, default "concat"
-        How the outputs of both directions become one in every layer, as for `Bidirectional`.
-    residual : bool, default False
-        From the second layer on, add each layer's input to its output (`Residual`); their sizes
-        have to agree.
-    pad_output : {"zero", "repeat"} or float, default "zero"
-        What y holds behind the ends of rows: zeros, each row's last valid output (then `backward`
-        reads dy there too; rows without a valid step have zeros), or a number.
-    learn_initial_state : bool, default False
-        Parameters h0_l0, c0_l0 (H,), ..., zero at first, stand for the initial state of every row
-        where a call is given none.
-    initializer : str, Initializer, mapping or None, default None
-        Initial values other than uniform in +-1/sqrt(H), as for `fastrnn.initializers.initialize`:
-        ``{"weight_hh": "orthogonal", "bias": "forget_bias"}``. Other parameters have the values
-        that they have without it. Not part of `config`, as the values are saved.
-    dtype : dtype, default float32
-        float32 or float64; ``"bfloat16"`` as `to` makes it.
-    seed : int, numpy.random.Generator or None, default None
-        For the initial values and dropout masks.
-    reverse : bool, default False
-        Run backwards in time (what `Bidirectional` makes of a layer for its second direction).
+    proj_size : int, default 0
+        P, below every hidden size: parameters weight_hr_l0 (P, H), ... 0: no projection.
+    cell_clip : float or None, default None
+        c lies within -+ this after every step; its gradient is zero beyond.
+    zoneout_c : float, default 0.0
+        In training each number of c keeps its old value with this probability, as `zoneout_h`.
+    gate_activation : str, default "sigmoid"
+        Of i, f and o: ``"sigmoid"``, ``"tanh"``, ``"relu"``, ``"hard_sigmoid"`` (0.2 a + 0.5 within
+        0..1), ``"hard_tanh"`` (a within -1..1), ``"softsign"`` (a / (1 + abs(a))) or
+        ``"identity"``.
+    candidate_activation, output_activation : str, default "tanh"
+        Of g, and of c where it becomes h; the same names.
+    **options
+        bias, recurrent_bias, batch_first, dropout, input_dropout, recurrent_dropout, drop_connect,
+        variational, zoneout_h, bidirectional, merge, residual, layer_norm, activation_clip,
+        gradient_clip_value, gradient_clip_norm, pad_output, learn_initial_state, initializer,
+        dtype, seed, reverse: see `fastrnn.network.RecurrentNetwork`.
 
     Raises
     ------
@@ -95,46 +85,42 @@ class LSTM(RecurrentNetwork):
         *,
         peepholes: bool = False,
         coupled_gates: bool = False,
-        bias: bool = True,
-        batch_first: bool = True,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        merge: str = "concat",
-        residual: bool = False,
-        pad_output: str | float = "zero",
-        learn_initial_state: bool = False,
-        initializer: Choice | None = None,
-        dtype: Any = "float32",
-        seed: Seed = None,
-        reverse: bool = False,
+        proj_size: int = 0,
+        cell_clip: float | None = None,
+        zoneout_c: float = 0.0,
+        gate_activation: str = "sigmoid",
+        candidate_activation: str = "tanh",
+        output_activation: str = "tanh",
+        **options: Unpack[Options],
     ) -> None:
+        common = NetworkOptions.of(LSTM, options)
         self.peepholes = bool(peepholes)
         self.coupled_gates = bool(coupled_gates)
+        sizes = _checks.layer_sizes(hidden_size, num_layers)
+        self.proj_size = _checks.projection("proj_size", proj_size, sizes)
+        self.cell_clip = _checks.limit("cell_clip", cell_clip)
+        self.zoneout_c = _checks.probability("zoneout_c", zoneout_c)
+        self.gate_activation = _activation("gate_activation", gate_activation)
+        self.candidate_activation = _activation("candidate_activation", candidate_activation)
+        self.output_activation = _activation("output_activation", output_activation)
         super().__init__(
             "lstm" + "_coupled" * self.coupled_gates + "_peephole" * self.peepholes,
             input_size,
-            hidden_size,
-            num_layers,
-            bias=bias,
-            batch_first=batch_first,
-            dropout=dropout,
-            bidirectional=bidirectional,
-            merge=merge,
-            residual=residual,
-            pad_output=pad_output,
-            learn_initial_state=learn_initial_state,
-            initializer=initializer,
-            dtype=dtype,
-            seed=seed,
-            reverse=reverse,
+            sizes,
+            ops.CellOptions(
+                gate_activation=self.gate_activation,
+                candidate_activation=self.candidate_activation,
+                output_activation=self.output_activation,
+                cell_clip=self.cell_clip or 0.0,
+                projection_size=self.proj_size,
+                zoneout_c=self.zoneout_c,
+            ),
+            common,
         )
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values."""
-        return super().config() | {
-            "peepholes": self.peepholes,
-            "coupled_gates": self.coupled_gates,
-        }
+        return self._config(own_options(LSTM), ("peepholes", "coupled_gates"))
 
 
 class GRU(RecurrentNetwork):
@@ -160,35 +146,17 @@ class GRU(RecurrentNetwork):
         Layers on top of each other; None: as many as `hidden_size` has, else 1.
     reset_after : bool, default True
         Whether the reset gate acts after the recurrent product.
-    bias : bool, default True
-        Two biases, as in PyTorch.
-    batch_first : bool, default True
-        Sequences are (N, T, features); False: (T, N, features).
-    dropout : float, default 0.0
-        Dropout on the outputs of every layer except the last, in training.
-    bidirectional : bool, default False
-        A second set of weights reads each row from its last valid step to its first.
-    merge : {"concat", "sum", "mean", "product"}, default "concat"
-        How the outputs of both directions become one in every layer, as for `Bidirectional`.
-    residual : bool, default False
-        From the second layer on, add each layer's input to its output (`Residual`); their sizes
-        have to agree.
-    pad_output : {"zero", "repeat"} or float, default "zero"
-        What y holds behind the ends of rows: zeros, each row's last valid output (then `backward`
-        reads dy there too; rows without a valid step have zeros), or a number.
-    learn_initial_state : bool, default False
-        Parameters h0_l0 (H,), ..., zero at first, stand for the initial state of every row where
-        a call is given none.
-    initializer : str, Initializer, mapping or None, default None
-        Initial values other than uniform in +-1/sqrt(H), as for `fastrnn.initializers.initialize`:
-        ``{"weight_hh": "orthogonal", "bias": "forget_bias"}``. Other parameters have the values
-        that they have without it. Not part of `config`, as the values are saved.
-    dtype : dtype, default float32
-        float32 or float64; ``"bfloat16"`` as `to` makes it.
-    seed : int, numpy.random.Generator or None, default None
-        For the initial values and dropout masks.
-    reverse : bool, default False
-        Run backwards in time (what `Bidirectional` makes of a layer for its second direction).
+    gate_activation : str, default "sigmoid"
+        Of r and z: ``"sigmoid"``, ``"tanh"``, ``"relu"``, ``"hard_sigmoid"`` (0.2 a + 0.5 within
+        0..1), ``"hard_tanh"`` (a within -1..1), ``"softsign"`` (a / (1 + abs(a))) or
+        ``"identity"``.
+    candidate_activation : str, default "tanh"
+        Of n; the same names.
+    **options
+        bias, recurrent_bias, batch_first, dropout, input_dropout, recurrent_dropout, drop_connect,
+        variational, zoneout_h, bidirectional, merge, residual, layer_norm, activation_clip,
+        gradient_clip_value, gradient_clip_norm, pad_output, learn_initial_state, initializer,
+        dtype, seed, reverse: see `fastrnn.network.RecurrentNetwork`.
 
     Raises
     ------
@@ -212,42 +180,28 @@ class GRU(RecurrentNetwork):
         num_layers: int | None = None,
         *,
         reset_after: bool = True,
-        bias: bool = True,
-        batch_first: bool = True,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        merge: str = "concat",
-        residual: bool = False,
-        pad_output: str | float = "zero",
-        learn_initial_state: bool = False,
-        initializer: Choice | None = None,
-        dtype: Any = "float32",
-        seed: Seed = None,
-        reverse: bool = False,
+        gate_activation: str = "sigmoid",
+        candidate_activation: str = "tanh",
+        **options: Unpack[Options],
     ) -> None:
+        common = NetworkOptions.of(GRU, options)
         self.reset_after = bool(reset_after)
+        self.gate_activation = _activation("gate_activation", gate_activation)
+        self.candidate_activation = _activation("candidate_activation", candidate_activation)
         super().__init__(
             "gru" if reset_after else "gru_reset_before",
             input_size,
-            hidden_size,
-            num_layers,
-            bias=bias,
-            batch_first=batch_first,
-            dropout=dropout,
-            bidirectional=bidirectional,
-            merge=merge,
-            residual=residual,
-            pad_output=pad_output,
-            learn_initial_state=learn_initial_state,
-            initializer=initializer,
-            dtype=dtype,
-            seed=seed,
-            reverse=reverse,
+            _checks.layer_sizes(hidden_size, num_layers),
+            ops.CellOptions(
+                gate_activation=self.gate_activation,
+                candidate_activation=self.candidate_activation,
+            ),
+            common,
         )
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values."""
-        return super().config() | {"reset_after": self.reset_after}
+        return self._config(own_options(GRU), ("reset_after",))
 
 
 class RNN(RecurrentNetwork):
@@ -267,39 +221,17 @@ class RNN(RecurrentNetwork):
         H, at least 1; a sequence has one for each layer, from the input up.
     num_layers : int or None, default None
         Layers on top of each other; None: as many as `hidden_size` has, else 1.
-    nonlinearity : {"tanh", "relu"}, default "tanh"
-        f.
+    nonlinearity : str, default "tanh"
+        f: ``"tanh"``, ``"relu"``, ``"sigmoid"``, ``"hard_sigmoid"`` (0.2 a + 0.5 within 0..1),
+        ``"hard_tanh"`` (a within -1..1), ``"softsign"`` (a / (1 + abs(a))) or ``"identity"``.
     independent : bool, default False
         One recurrent weight per unit instead of a matrix.
-    bias : bool, default True
-        Two biases, as in PyTorch; independent units have one.
-    batch_first : bool, default True
-        Sequences are (N, T, features); False: (T, N, features).
-    dropout : float, default 0.0
-        Dropout on the outputs of every layer except the last, in training.
-    bidirectional : bool, default False
-        A second set of weights reads each row from its last valid step to its first.
-    merge : {"concat", "sum", "mean", "product"}, default "concat"
-        How the outputs of both directions become one in every layer, as for `Bidirectional`.
-    residual : bool, default False
-        From the second layer on, add each layer's input to its output (`Residual`); their sizes
-        have to agree.
-    pad_output : {"zero", "repeat"} or float, default "zero"
-        What y holds behind the ends of rows: zeros, each row's last valid output (then `backward`
-        reads dy there too; rows without a valid step have zeros), or a number.
-    learn_initial_state : bool, default False
-        Parameters h0_l0 (H,), ..., zero at first, stand for the initial state of every row where
-        a call is given none.
-    initializer : str, Initializer, mapping or None, default None
-        Initial values other than uniform in +-1/sqrt(H), as for `fastrnn.initializers.initialize`:
-        ``{"weight_hh": "identity", "bias": "zeros"}``. Other parameters have the values
-        that they have without it. Not part of `config`, as the values are saved.
-    dtype : dtype, default float32
-        float32 or float64; ``"bfloat16"`` as `to` makes it.
-    seed : int, numpy.random.Generator or None, default None
-        For the initial values and dropout masks.
-    reverse : bool, default False
-        Run backwards in time (what `Bidirectional` makes of a layer for its second direction).
+    **options
+        bias, recurrent_bias, batch_first, dropout, input_dropout, recurrent_dropout, drop_connect
+        (not of independent units), variational, zoneout_h, bidirectional, merge, residual,
+        layer_norm, activation_clip, gradient_clip_value, gradient_clip_norm, pad_output,
+        learn_initial_state, initializer, dtype, seed, reverse: see
+        `fastrnn.network.RecurrentNetwork`.
 
     Raises
     ------
@@ -324,43 +256,30 @@ class RNN(RecurrentNetwork):
         *,
         nonlinearity: str = "tanh",
         independent: bool = False,
-        bias: bool = True,
-        batch_first: bool = True,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        merge: str = "concat",
-        residual: bool = False,
-        pad_output: str | float = "zero",
-        learn_initial_state: bool = False,
-        initializer: Choice | None = None,
-        dtype: Any = "float32",
-        seed: Seed = None,
-        reverse: bool = False,
+        **options: Unpack[Options],
     ) -> None:
-        self.nonlinearity = _checks.choice("nonlinearity", nonlinearity, ("tanh", "relu"))
+        common = NetworkOptions.of(RNN, options)
+        self.nonlinearity = _activation("nonlinearity", nonlinearity)
         self.independent = bool(independent)
+        if self.independent and common.drop_connect:
+            raise ValueError(
+                "drop_connect: expected 0.0 with independent=True, which has no recurrent matrix, "
+                f"got {common.drop_connect}"
+            )
+        # The kernels have a cell for relu, and one for tanh that takes the other activations.
+        relu = nonlinearity == "relu"
         super().__init__(
-            "independent_" * self.independent + f"rnn_{nonlinearity}",
+            "independent_" * self.independent + ("rnn_relu" if relu else "rnn_tanh"),
             input_size,
-            hidden_size,
-            num_layers,
-            bias=bias,
-            batch_first=batch_first,
-            dropout=dropout,
-            bidirectional=bidirectional,
-            merge=merge,
-            residual=residual,
-            pad_output=pad_output,
-            learn_initial_state=learn_initial_state,
-            initializer=initializer,
-            dtype=dtype,
-            seed=seed,
-            reverse=reverse,
+            _checks.layer_sizes(hidden_size, num_layers),
+            ops.PLAIN if relu else ops.CellOptions(candidate_activation=nonlinearity),
+            common,
         )
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values."""
-        return super().config() | {
-            "nonlinearity": self.nonlinearity,
-            "independent": self.independent,
-        }
+        return self._config(own_options(RNN), ("nonlinearity", "independent"))
+
+
+def _activation(name: str, value: str) -> str:
+    return _checks.choice(name, value, ops.ACTIVATIONS)

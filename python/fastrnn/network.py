@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from fastrnn import _checks, initializers, inspection, output_padding, sequences
+from fastrnn import _checks, initializers, inspection, ops, output_padding, sequences
 from fastrnn._checks import FloatArray
-from fastrnn.composition import Bidirectional, Stacked
+from fastrnn.bidirectional import Bidirectional
+from fastrnn.composition import Stacked
 from fastrnn.dropout import Dropout
 from fastrnn.initial_state import LearnedInitialState
 from fastrnn.initializers import Target
-from fastrnn.merging import MERGES
+from fastrnn.options import NetworkOptions, signature_with
 from fastrnn.plan import NetworkPlan
 from fastrnn.protocol import Layer, Recurrent, Shapes, Tape, adopt, bind_children
 from fastrnn.recurrent import RecurrentLayer
@@ -37,53 +39,124 @@ class RecurrentNetwork(Recurrent):
     """What `LSTM`, `GRU` and `RNN` have in common: everything but the cell.
 
     It builds single layers into `Stacked`, `Bidirectional` and `Residual`, and translates names
-    and states.
+    and states. `LSTM`, `GRU` and `RNN` take these options as keywords beside their own ones:
+
+    Parameters
+    ----------
+    bias : bool, default True
+        Two biases, bias_ih and bias_hh, as in PyTorch; independent units have bias_ih alone.
+    recurrent_bias : bool, default True
+        False: bias_ih alone.
+    batch_first : bool, default True
+        Sequences are (N, T, features); False: (T, N, features).
+    dropout : float, default 0.0
+        Dropout on the outputs of every layer except the last, in training; this and the following
+        probabilities are at least 0 and below 1.
+    input_dropout : float, default 0.0
+        Dropout on x, in training.
+    recurrent_dropout : float, default 0.0
+        Dropout on h where it enters a product of the next step, in training: one mask (N, H) for
+        all steps of a row (Gal and Ghahramani 2016, "A theoretically grounded application of
+        dropout in recurrent neural networks").
+    drop_connect : float, default 0.0
+        Dropout on the elements of weight_hh, in training: one mask for a whole pass (Wan et al.
+        2013; in recurrent networks Merity et al. 2018).
+    variational : bool, default False
+        The masks of `dropout` and `input_dropout` are the same at all steps of a row (Gal and
+        Ghahramani 2016) instead of drawn for each.
+    zoneout_h : float, default 0.0
+        In training each number of h keeps its old value with this probability; at inference h is
+        the expectation of that (Krueger et al. 2017).
+    bidirectional : bool, default False
+        A second set of weights reads each row from its last valid step to its first.
+    merge : {"concat", "sum", "mean", "product"}, default "concat"
+        How the outputs of both directions become one in every layer, as for `Bidirectional`.
+    residual : bool, default False
+        From the second layer on, add each layer's input to its output (`Residual`); their sizes
+        have to agree.
+    layer_norm : bool, default False
+        Normalise W x, R h and, where the cell has c, c on its way to h (Ba et al. 2016), with
+        parameters norm_weight_ih_l0, norm_bias_ih_l0, norm_weight_hh_l0, norm_bias_hh_l0 (G*H,),
+        norm_weight_c_l0, norm_bias_c_l0 (H,), ...; independent units have no R h.
+    activation_clip : float or None, default None
+        What the activations of gates and candidates see lies within -+ this.
+    gradient_clip_value, gradient_clip_norm : float or None, default None
+        In BPTT, limits of each row's gradient of the state before every step: of its numbers, then
+        of its norm.
+    pad_output : {"zero", "repeat"} or float, default "zero"
+        What y holds behind the ends of rows: zeros, each row's last valid output (then `backward`
+        reads dy there too; rows without a valid step have zeros), or a number.
+    learn_initial_state : bool, default False
+        Parameters h0_l0, and c0_l0 where the cell has c, (H,), ..., zero at first, stand for the
+        initial state of every row where a call is given none.
+    initializer : str, Initializer, mapping or None, default None
+        Initial values other than uniform in +-1/sqrt(H), as for `fastrnn.initializers.initialize`:
+        ``{"weight_hh": "orthogonal", "bias": "forget_bias"}``. Other parameters have the values
+        that they have without it. Not part of `config`, as the values are saved.
+    dtype : dtype, default float32
+        float32 or float64; ``"bfloat16"`` as `to` makes it.
+    seed : int, numpy.random.Generator or None, default None
+        For the initial values and all masks.
+    reverse : bool, default False
+        Run backwards in time (what `Bidirectional` makes of a layer for its second direction).
+
+    Attributes
+    ----------
+    options : NetworkOptions
+        These, as given.
+
+    Examples
+    --------
+    >>> import fastrnn as fr
+    >>> layer = fr.GRU(3, 8, zoneout_h=0.1, layer_norm=True)
+    >>> layer.options.zoneout_h
+    0.1
     """
 
+    __signature__: ClassVar[inspect.Signature]
     _cell: str
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = inspect.signature(cls.__init__)
+        if any(p.kind is p.VAR_KEYWORD and p.name == "options" for p in own.parameters.values()):
+            cls.__signature__ = signature_with(own)
 
     def __init__(
         self,
         cell: str,
         input_size: int,
-        hidden_size: int | Sequence[int],
-        num_layers: int | None = None,
-        *,
-        bias: bool = True,
-        batch_first: bool = True,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        merge: str = "concat",
-        residual: bool = False,
-        pad_output: str | float = "zero",
-        learn_initial_state: bool = False,
-        initializer: initializers.Choice | None = None,
-        dtype: Any = "float32",
-        seed: Seed = None,
-        reverse: bool = False,
+        hidden_sizes: tuple[int, ...],
+        cell_options: ops.CellOptions,
+        options: NetworkOptions,
     ) -> None:
         self._cell = cell
         self.input_size = _checks.positive_integer("input_size", input_size)
-        self.hidden_sizes = _checks.layer_sizes(hidden_size, num_layers)
+        self.hidden_sizes = hidden_sizes
         same = len(set(self.hidden_sizes)) == 1
         self.hidden_size = self.hidden_sizes[0] if same else self.hidden_sizes
         self.num_layers = len(self.hidden_sizes)
-        self.bias = bool(bias)
-        self.batch_first = bool(batch_first)
-        self.dropout = _checks.probability("dropout", dropout)
-        self.bidirectional = bool(bidirectional)
-        self.num_directions = 2 if bidirectional else 1
-        self.merge = _checks.choice("merge", merge, MERGES)
-        if merge != "concat" and not bidirectional:
-            raise ValueError(f"merge: expected bidirectional=True with {merge!r}, got False")
-        self.residual = bool(residual)
-        self.pad_output = output_padding.checked(pad_output)
-        self.learn_initial_state = bool(learn_initial_state)
-        self.reverse = bool(reverse)
-        array_dtype, bfloat16 = _checks.recurrent_dtype(dtype)
+        self.options = options
+        self.bias = options.bias
+        self.batch_first = options.batch_first
+        self.dropout = options.dropout
+        self.bidirectional = options.bidirectional
+        self.num_directions = 2 if options.bidirectional else 1
+        self.merge = options.merge
+        self.residual = options.residual
+        self.pad_output = options.pad_output
+        self.learn_initial_state = options.learn_initial_state
+        self.reverse = options.reverse
+        self._cell_options = cell_options._replace(
+            activation_clip=options.activation_clip or 0.0,
+            layer_norm=options.layer_norm,
+            zoneout_h=options.zoneout_h,
+            gradient_clip_value=options.gradient_clip_value or 0.0,
+            gradient_clip_norm=options.gradient_clip_norm or 0.0,
+        )
+        array_dtype, _ = _checks.recurrent_dtype(options.dtype)
         super().__init__(array_dtype)
-        self._weight_dtype = "bfloat16" if bfloat16 else str(array_dtype)
-        rng = initializers.generator(seed)
+        rng = initializers.generator(options.seed)
         for name, value in (("dropout", self.dropout), ("residual", self.residual)):
             if value and self.num_layers == 1:
                 warnings.warn(
@@ -102,24 +175,29 @@ class RecurrentNetwork(Recurrent):
             i for i, layer in enumerate(self._stack.layers) if isinstance(layer, Recurrent)
         ]
         adopt(self, [self._stack], own=self._learned.count if self._learned else 0)
-        self._initializer = initializer
-        if initializer is not None:
-            initializers.initialize(self, initializer, seed=rng)
+        if options.initializer is not None:
+            initializers.initialize(self, options.initializer, seed=rng)
 
     def _build(self, rng: np.random.Generator) -> Stacked:
         layers: list[Layer] = []
+        options = self.options
         below = self.input_size
         for level, hidden_size in enumerate(self.hidden_sizes):
-            if level > 0 and self.dropout:
-                layers.append(Dropout(self.dropout, seed=rng))
+            probability = options.dropout if level else options.input_dropout
+            if probability:
+                layers.append(Dropout(probability, variational=options.variational, seed=rng))
             single = RecurrentLayer(
                 self._cell,
                 below,
                 hidden_size,
-                bias=self.bias,
-                reverse=self.reverse,
-                dtype=self._weight_dtype,
+                bias=options.bias,
+                recurrent_bias=options.recurrent_bias,
+                reverse=options.reverse,
+                dtype=options.dtype,
                 seed=rng,
+                options=self._cell_options,
+                recurrent_dropout=options.recurrent_dropout,
+                drop_connect=options.drop_connect,
             )
             layer: Recurrent = single
             if self.bidirectional:
@@ -176,7 +254,7 @@ class RecurrentNetwork(Recurrent):
         tape.use(self)[0].discard()
 
     def reseed(self, rng: np.random.Generator) -> None:
-        """Draw the masks between layers from `rng` from now on."""
+        """Draw all masks from `rng` from now on."""
         self._stack.reseed(rng)
 
     # ---- running ----
@@ -188,6 +266,7 @@ class RecurrentNetwork(Recurrent):
         *,
         lengths: Any = None,
         out: FloatArray | None = None,
+        reset: Any = None,
         return_all: Any = None,
     ) -> tuple[Any, ...]:
         """Run for inference: nothing is kept and dropout is off.
@@ -203,6 +282,9 @@ class RecurrentNetwork(Recurrent):
             Valid steps of each row, 0..T; None: all. What x holds behind them does not matter.
         out : ndarray like y, or None
             Where y goes.
+        reset : ndarray of bool or 0 and 1, (N, T); (T, N) if not batch_first; or None
+            Where true, a row begins anew: the state that crosses the boundary before this step is
+            zero, running either way in time.
         return_all : sequence of "h", "c", "gates", or None
             What else to return, of every cell and step; "c" for LSTM only.
 
@@ -233,24 +315,31 @@ class RecurrentNetwork(Recurrent):
         """
         wanted = inspection.names(self._places[0].layer._kind, return_all, x)
         if type(x) is not np.ndarray and sequences.is_list(x):
-            return sequences.call(self, x, state, lengths, out)
+            return sequences.call(self, x, state, lengths, out, reset)
         x, batch_first_out = self._arguments(x, out)
+        reset = _checks.resets(reset, *x.shape[:2], batch_first=self.batch_first)
         initial = None
         if state is not None or self._learned is not None:
             initial = self._initial_states(state, x.shape[0])
-        y, final = self._stack._infer(x, initial, lengths, batch_first_out)
+        y, final = self._stack._infer(x, initial, lengths, batch_first_out, reset)
         if lengths is not None and self.pad_output != "zero":
             output_padding.fill(y, lengths, self.pad_output)
         if wanted is not None:
             kept = inspection.kept(
                 self._stack, [place.suffix for place in self._places], x, initial, wanted,
-                batch_first=self.batch_first, lengths=lengths,
+                batch_first=self.batch_first, lengths=lengths, reset=reset,
             )  # fmt: skip
             return self._axes(y), self._packed(final), kept
         return self._axes(y), self._packed(final)
 
     def forward(
-        self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: Any = None,
+        out: FloatArray | None = None,
+        reset: Any = None,
     ) -> tuple[FloatArray, Any, Tape]:
         """Run for training: as calling the layer, with dropout, and with a tape for `backward`.
 
@@ -262,12 +351,13 @@ class RecurrentNetwork(Recurrent):
             For one call of `backward`.
         """
         if type(x) is not np.ndarray and sequences.is_list(x):
-            return sequences.forward(self, x, state, lengths, out)
+            return sequences.forward(self, x, state, lengths, out, reset)
         x, batch_first_out = self._arguments(x, out)
+        reset = _checks.resets(reset, *x.shape[:2], batch_first=self.batch_first)
         initial = None
         if state is not None or self._learned is not None:
             initial = self._initial_states(state, x.shape[0])
-        y, final, tape = self._stack._record(x, initial, lengths, batch_first_out)
+        y, final, tape = self._stack._record(x, initial, lengths, batch_first_out, reset)
         repeated = None
         if lengths is not None and self.pad_output != "zero":
             output_padding.fill(y, lengths, self.pad_output)
@@ -319,7 +409,7 @@ class RecurrentNetwork(Recurrent):
         """Return a layer like this one that runs the other way in time, with its own weights."""
         arguments = {k: v for k, v in self.config().items() if k != "type"} | {
             "reverse": not self.reverse,
-            "initializer": self._initializer,
+            "initializer": self.options.initializer,
             "seed": seed,
         }
         return type(self)(**arguments)
@@ -353,29 +443,25 @@ class RecurrentNetwork(Recurrent):
             )
         )
 
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as JSON values."""
-        config = {
+    def _config(self, own: dict[str, Any], written: tuple[str, ...]) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON values.
+
+        `own` are the options of the cell with their defaults, those of `written` always part of it.
+        """
+        return {
             "type": type(self).__name__,
             "input_size": self.input_size,
             "hidden_size": (
                 self.hidden_size if isinstance(self.hidden_size, int) else list(self.hidden_size)
             ),
             "num_layers": self.num_layers,
-            "bias": self.bias,
-            "batch_first": self.batch_first,
-            "dropout": self.dropout,
-            "bidirectional": self.bidirectional,
-            "dtype": self._weight_dtype,
+            **self.options.config(),
+            **{
+                name: value
+                for name, usual in own.items()
+                if (value := getattr(self, name)) != usual or name in written
+            },
         }
-        options = {
-            "merge": (self.merge, "concat"),
-            "residual": (self.residual, False),
-            "pad_output": (self.pad_output, "zero"),
-            "learn_initial_state": (self.learn_initial_state, False),
-            "reverse": (self.reverse, False),
-        }
-        return config | {name: value for name, (value, usual) in options.items() if value != usual}
 
     # ---- between PyTorch's arrays and those of the stack ----
 

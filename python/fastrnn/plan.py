@@ -19,6 +19,8 @@ class LayerPlan:
         dtype: that of the weights.
     batch_size, steps, input_size, hidden_size : int
         N, T, I, H.
+    projection_size : int
+        P; 0: none.
     tile : tuple of int
         Rows, and columns (lanes times registers), of the tallest tile of the forward step.
     split : str
@@ -49,6 +51,7 @@ class LayerPlan:
     steps: int
     input_size: int
     hidden_size: int
+    projection_size: int
     tile: tuple[int, int]
     split: str
     threads: int
@@ -63,6 +66,8 @@ class LayerPlan:
 
     def __str__(self) -> str:
         sizes = f"N {self.batch_size}, T {self.steps}, I {self.input_size}, H {self.hidden_size}"
+        if self.projection_size:
+            sizes = f"{sizes}, P {self.projection_size}"
         tile = f"{self.tile[0]} row{'s' * (self.tile[0] > 1)} x {self.tile[1]} columns"
         million = self.flops * 1e-6
         threads = "1 thread"

@@ -124,6 +124,8 @@ class Layer(ABC):
 
     #: Whether the output still has the time axis of the input.
     keeps_time = True
+    #: The step of longer sequences at which forward passes begin: masks are drawn by it.
+    _first_step = 0
     #: Whether sequences are (N, T, features) rather than (T, N, features); True where either does.
     batch_first = True
 
@@ -254,15 +256,32 @@ class Recurrent(Layer):
 
     @abstractmethod
     def __call__(
-        self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: Any = None,
+        out: FloatArray | None = None,
+        reset: Any = None,
     ) -> tuple[Any, Any]:
-        """As `Layer.__call__`; y goes to `out` (N, T, output_size) where one is given."""
+        """As `Layer.__call__`; y goes to `out` (N, T, output_size) where one is given.
+
+        Where `reset`, (N, T) of bool or 0 and 1, is true, a row begins anew: the state that crosses
+        the boundary before this step is zero, running either way in time. (T, N) where x has time
+        first.
+        """
 
     @abstractmethod
     def forward(
-        self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: Any = None,
+        out: FloatArray | None = None,
+        reset: Any = None,
     ) -> tuple[Any, Any, Tape]:
-        """As `Layer.forward`; y goes to `out` (N, T, output_size) where one is given."""
+        """As `Layer.forward`, with `out` and `reset` as for a call."""
 
     @abstractmethod
     def _backward(
@@ -283,12 +302,15 @@ class Recurrent(Layer):
         states: tuple[Any, Any],
         lengths: Any,
         outs: tuple[FloatArray | None, FloatArray | None],
+        reset: Any = None,
         *,
         record: bool,
     ) -> tuple[Any, Any]:
         """Run this layer and `other` over x; what each returns, of `forward` where `record`."""
         first, second = (
-            (layer.forward if record else layer)(x, state, lengths=lengths, out=out)
+            (layer.forward if record else layer)(
+                x, state, lengths=lengths, out=out, **reset_for(layer, reset)
+            )
             for layer, state, out in zip((self, other), states, outs, strict=True)
         )
         return first, second
@@ -333,6 +355,38 @@ def walk(layer: Layer) -> Iterator[Layer]:
     yield layer
     for part in layer._parts():
         yield from walk(part)
+
+
+def reset_for(layer: Layer, reset: Any) -> dict[str, Any]:
+    """Return ``{"reset": reset}`` where one is given and a layer, or a part of it, has a state.
+
+    Parameters
+    ----------
+    layer : layer
+    reset : ndarray of bool, (N, T) or (T, N), or None
+    """
+    if reset is None or not _has_state(layer):
+        return {}
+    return {"reset": reset}
+
+
+def check_reset(layer: Layer, reset: Any) -> None:
+    """Raise if resets are given to a layer that has no state.
+
+    Parameters
+    ----------
+    layer : layer
+    reset : ndarray of bool, (N, T) or (T, N), or None
+    """
+    if reset is not None and not _has_state(layer):
+        raise ValueError(
+            f"reset: expected None, as no layer in this {type(layer).__name__} carries a state, "
+            "got an array"
+        )
+
+
+def _has_state(layer: Layer) -> bool:
+    return any(isinstance(part, Recurrent) and not part._parts() for part in walk(layer))
 
 
 def views(vector: FloatArray, shapes: Shapes) -> Mapping[str, FloatArray]:

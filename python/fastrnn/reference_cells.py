@@ -2,38 +2,87 @@
 
 `reference` runs them over sequences; they share no code with the kernels.
 
-Notation: W, U = weight_ih, weight_hh; b_i, b_h = bias_ih, bias_hh; p = unit_weights, u where they
-are an independent RNN's; with a gate's letter the H rows of that gate (U_n, b_hn, p_o); a is a
-pre-activation, s the logistic sigmoid, * works element by element, @ is the matrix product, ^T the
-transpose, dv the derivative of the loss with respect to v. The gate order is i f g o (LSTM), i g o
-(LSTM with coupled gates) and r z n (GRU).
+Notation: W, R = weight_ih, weight_hh; b_i, b_h = bias_ih, bias_hh; p = unit_weights, u where they
+are an independent RNN's; V = weight_hr; with a gate's letter the H rows of that gate (R_n, b_hn,
+p_o); a is a pre-activation, * works element by element, @ is the matrix product, ^T the transpose,
+dv the derivative of the loss with respect to v. The gate order is i f g o (LSTM), i g o (LSTM with
+coupled gates) and r z n (GRU).
+
+What `reference_options` adds to the equations, and what it is without options: s, t, k are the
+activations of gates, candidates and c, which see clamped numbers where there is a clip (sigmoid,
+tanh, tanh); m is the mask of h_prev (ones); L_i, L_h, L_c are the layer normalisations of W @ x,
+of R @ h and of c (nothing).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["CELLS", "Array", "Cell", "Parameters", "State"]
+from fastrnn.reference_options import (
+    ACTIVATIONS,
+    PLAIN,
+    Activation,
+    Array,
+    Options,
+    clamp,
+    clamp_backward,
+    clipped,
+    normalize,
+    normalize_backward,
+)
 
-Array: TypeAlias = npt.NDArray[Any]
+__all__ = ["CELLS", "Array", "Cell", "Parameters", "State", "Variant"]
+
+_EMPTY: Final = np.zeros(0)
+_NO_NORM: Final = np.zeros((2, 0))
 
 
 class Parameters(NamedTuple):
-    """The parameters of one cell, or their derivatives; what a cell does not have is empty."""
+    """The parameters of one cell, or their derivatives.
+
+    What a cell does not have is empty, and so is its derivative: cells replace the others.
+    """
 
     W: Array  # (G*H, I)
-    U: Array  # (G*H, H), or (0, H) without a recurrent matrix
+    R: Array  # (G*H, S), or (0, H) without a recurrent matrix
     b_i: Array  # (G*H,), zeros without biases
     b_h: Array  # (G*H,), zeros without biases, or (0,) without a recurrent matrix
-    p: Array  # (P*H,), one H after the other for each of the P weights per hidden unit
+    p: Array  # (U*H,), one H after the other for each of the U weights per hidden unit
+    V: Array = _EMPTY  # (P, H)
+    L_i: Array = _NO_NORM  # (2, G*H), gain and shift
+    L_h: Array = _NO_NORM  # (2, G*H), never of an independent RNN
+    L_c: Array = _NO_NORM  # (2, H), only where there is a c
 
 
-State: TypeAlias = tuple[Array, ...]  # (h,) or (h, c), each (H,)
+class Variant(NamedTuple):
+    """What a step computes otherwise than its cell's plain equations."""
+
+    options: Options = PLAIN
+    mask: Array | float = 1.0  # (S,), m
+
+    @property
+    def gate(self) -> Activation:
+        """The activation s of gates."""
+        return clipped(self.options.gate_activation, self.options.activation_clip)
+
+    @property
+    def candidate(self) -> Activation:
+        """The activation t of candidates."""
+        return clipped(self.options.candidate_activation, self.options.activation_clip)
+
+    @property
+    def output(self) -> Activation:
+        """The activation k of c."""
+        return ACTIVATIONS[self.options.output_activation]
+
+
+_PLAIN: Final = Variant()
+
+State: TypeAlias = tuple[Array, ...]  # (h,) or (h, c); h (S,), c (H,)
 Backward: TypeAlias = tuple[Array, State, Parameters]  # dx (I,), dstate_prev, dparameters
 
 
@@ -43,77 +92,115 @@ class Cell:
 
     num_gates: int  # G, the blocks of H rows in the weights
     has_cell_state: bool  # the state is (h, c) rather than (h,)
-    # parameters, x (I,), state_prev -> state
-    step: Callable[[Parameters, Array, State], State]
-    # parameters, x (I,), state_prev, dstate -> dx, dstate_prev, dparameters
-    step_backward: Callable[[Parameters, Array, State, State], Backward]
-    has_recurrent_matrix: bool = True  # whether there are U and b_h
-    unit_weights: str = ""  # P, the weights per hidden unit: one letter for each, as in p_i
+    # parameters, x (I,), state_prev, Variant -> state; plain where none is given
+    step: Callable[..., State]
+    # parameters, x (I,), state_prev, dstate, Variant -> dx, dstate_prev, dparameters
+    step_backward: Callable[..., Backward]
+    has_recurrent_matrix: bool = True  # whether there are R and b_h
+    unit_weights: str = ""  # U, the weights per hidden unit: one letter for each, as in p_i
 
 
-def _sigmoid(a: Array) -> Array:
-    # s(a) = 1 / (1 + e^-a), written so that the exponential never overflows
-    e = np.exp(-np.abs(a))
-    return np.where(a >= 0, 1 / (1 + e), e / (1 + e))
+def _input_part(parameters: Parameters, x: Array, groups: tuple[int, ...]) -> Array:
+    # x_ = L_i(W @ x) + b_i
+    return normalize(parameters.W @ x, parameters.L_i, groups) + parameters.b_i
 
 
-_EMPTY: Final = np.zeros(0)  # the dp of a cell without p
+def _input_part_backward(
+    parameters: Parameters, x: Array, groups: tuple[int, ...], d: Array
+) -> tuple[Array, Array, Array]:
+    # dx, dW, dL_i from d of x_: db_i = d, and of v = W @ x: dx = W^T @ dv, dW = dv @ x^T
+    dv, dnorm = normalize_backward(parameters.W @ x, parameters.L_i, groups, d)
+    return parameters.W.T @ dv, np.outer(dv, x), dnorm
 
 
-def _products_backward(
-    parameters: Parameters, x: Array, h_prev: Array, da_i: Array, da_h: Array, dp: Array = _EMPTY
-) -> tuple[Array, Array, Parameters]:
-    # a_i = W @ x + b_i:  dx = W^T @ da_i,  dW = da_i @ x^T,  db_i = da_i;  likewise a_h
-    dW, dU = np.outer(da_i, x), np.outer(da_h, h_prev)
-    dx, dh_prev = parameters.W.T @ da_i, parameters.U.T @ da_h
-    return dx, dh_prev, Parameters(dW, dU, da_i, da_h, dp)
+def _recurrent_part(parameters: Parameters, h_in: Array, groups: tuple[int, ...]) -> Array:
+    # h_ = L_h(R @ h_in) + b_h
+    return normalize(parameters.R @ h_in, parameters.L_h, groups) + parameters.b_h
 
 
-# Activations: f(a), and da from f(a) and the derivative with respect to it.
-Activation: TypeAlias = tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]
-_TANH: Final[Activation] = np.tanh, lambda h, dh: dh * (1 - h * h)  # tanh' = 1 - tanh^2
-_RELU: Final[Activation] = lambda a: np.maximum(a, 0), lambda h, dh: np.where(h > 0, dh, 0)
+def _recurrent_part_backward(
+    parameters: Parameters, h_in: Array, groups: tuple[int, ...], d: Array
+) -> tuple[Array, Array, Array]:
+    # dh_in, dR, dL_h from d of h_, likewise
+    dv, dnorm = normalize_backward(parameters.R @ h_in, parameters.L_h, groups, d)
+    return parameters.R.T @ dv, np.outer(dv, h_in), dnorm
 
 
 # Vanilla RNN. Elman (1990), "Finding structure in time", Cognitive Science 14(2), figure 2; the
 # equations as 10.8 and 10.9 of Goodfellow, Bengio, Courville (2016), "Deep learning". With relu:
 # Le, Jaitly, Hinton (2015), "A simple way to initialize recurrent networks of rectified linear
-# units", arXiv:1504.00941.
-#   a = W @ x + b_i + U @ h_prev + b_h;  h = tanh(a) or max(a, 0), whose derivative at 0 is 0
+# units", arXiv:1504.00941. Layer normalisation: Ba et al. (2016), equation 4, and W @ x by itself.
+#   a = L_i(W @ x) + b_i + L_h(R @ (m * h_prev)) + b_h;  h = t(a), where t' of relu is 0 at 0
 
 
-def _rnn(activation: Activation) -> Cell:
-    activate, derive = activation
+def _rnn_activation(relu: bool, variant: Variant) -> Activation:
+    clip = variant.options.activation_clip
+    return clipped("relu", clip) if relu else variant.candidate
 
-    def step(parameters: Parameters, x: Array, state_prev: State) -> State:
-        (W, U, b_i, b_h, _), (h_prev,) = parameters, state_prev
-        return (activate(W @ x + b_i + U @ h_prev + b_h),)
 
-    def backward(parameters: Parameters, x: Array, state_prev: State, dstate: State) -> Backward:
-        da = derive(step(parameters, x, state_prev)[0], dstate[0])
-        dx, dh_prev, dparameters = _products_backward(parameters, x, state_prev[0], da, da)
-        return dx, (dh_prev,), dparameters
+def _rnn(relu: bool) -> Cell:
+    def pre_activation(
+        parameters: Parameters, x: Array, state_prev: State, variant: Variant
+    ) -> Array:
+        (h_prev,), H = state_prev, len(parameters.b_i)
+        h_part = _recurrent_part(parameters, variant.mask * h_prev, (H,))
+        return _input_part(parameters, x, (H,)) + h_part
+
+    def step(
+        parameters: Parameters, x: Array, state_prev: State, variant: Variant = _PLAIN
+    ) -> State:
+        a = pre_activation(parameters, x, state_prev, variant)
+        return (_rnn_activation(relu, variant).value(a),)
+
+    def backward(
+        parameters: Parameters,
+        x: Array,
+        state_prev: State,
+        dstate: State,
+        variant: Variant = _PLAIN,
+    ) -> Backward:
+        (h_prev,), (dh,), H = state_prev, dstate, len(parameters.b_i)
+        a, m = pre_activation(parameters, x, state_prev, variant), variant.mask
+        da = dh * _rnn_activation(relu, variant).slope(a)
+        dx, dW, dL_i = _input_part_backward(parameters, x, (H,), da)
+        dh_in, dR, dL_h = _recurrent_part_backward(parameters, m * h_prev, (H,), da)
+        dparameters = parameters._replace(W=dW, R=dR, b_i=da, b_h=da, L_i=dL_i, L_h=dL_h)
+        return dx, (m * dh_in,), dparameters
 
     return Cell(1, False, step, backward)
 
 
 # Independent RNN. Li et al. (2018), "Independently recurrent neural network (IndRNN): building a
-# longer and deeper RNN", arXiv:1803.04831, section 3. u is one weight per unit; no U and no b_h.
-#   a = W @ x + b_i + u * h_prev;  h = tanh(a) or max(a, 0)
+# longer and deeper RNN", arXiv:1803.04831, section 3. u is one weight per unit; no R and no b_h.
+#   a = L_i(W @ x) + b_i + u * m * h_prev;  h = t(a)
 
 
-def _independent_rnn(activation: Activation) -> Cell:
-    activate, derive = activation
+def _independent_rnn(relu: bool) -> Cell:
+    def pre_activation(
+        parameters: Parameters, x: Array, state_prev: State, variant: Variant
+    ) -> Array:
+        (h_prev,), u = state_prev, parameters.p
+        return _input_part(parameters, x, (len(u),)) + u * (variant.mask * h_prev)
 
-    def step(parameters: Parameters, x: Array, state_prev: State) -> State:
-        (W, _, b_i, _, u), (h_prev,) = parameters, state_prev
-        return (activate(W @ x + b_i + u * h_prev),)
+    def step(
+        parameters: Parameters, x: Array, state_prev: State, variant: Variant = _PLAIN
+    ) -> State:
+        a = pre_activation(parameters, x, state_prev, variant)
+        return (_rnn_activation(relu, variant).value(a),)
 
-    def backward(parameters: Parameters, x: Array, state_prev: State, dstate: State) -> Backward:
-        (W, U, _, b_h, u), (h_prev,) = parameters, state_prev
-        da = derive(step(parameters, x, state_prev)[0], dstate[0])
-        dparameters = Parameters(np.outer(da, x), U, da, b_h, da * h_prev)  # U and b_h are empty
-        return W.T @ da, (da * u,), dparameters
+    def backward(
+        parameters: Parameters,
+        x: Array,
+        state_prev: State,
+        dstate: State,
+        variant: Variant = _PLAIN,
+    ) -> Backward:
+        (h_prev,), (dh,), u, m = state_prev, dstate, parameters.p, variant.mask
+        a = pre_activation(parameters, x, state_prev, variant)
+        da = dh * _rnn_activation(relu, variant).slope(a)
+        dx, dW, dL_i = _input_part_backward(parameters, x, (len(u),), da)
+        dparameters = parameters._replace(W=dW, b_i=da, p=da * (m * h_prev), L_i=dL_i)
+        return dx, (da * u * m,), dparameters
 
     return Cell(1, False, step, backward, has_recurrent_matrix=False, unit_weights="u")
 
@@ -122,163 +209,209 @@ def _independent_rnn(activation: Activation) -> Cell:
 # section 4; forget gate: Gers, Schmidhuber, Cummins (2000), "Learning to forget", Neural
 # Computation 12(10), section 3; peepholes p: Gers and Schmidhuber (2000), "Recurrent nets that time
 # and count", IJCNN. Forward and backward as in Greff et al. (2017), "LSTM: a search space odyssey",
-# IEEE TNNLS 28(10), sections II.A and II.B; without peepholes, p = 0.
-#   a = W @ x + b_i + U @ h_prev + b_h
-#   i = s(a_i + p_i * c_prev), f = s(a_f + p_f * c_prev), g = tanh(a_g)
-#   c = f * c_prev + i * g;  o = s(a_o + p_o * c);  h = o * tanh(c)
+# IEEE TNNLS 28(10), sections II.A and II.B; without peepholes, p = 0. Layer normalisation: Ba et
+# al. (2016), equations 20 to 22. Projection V, and cell_clip: Sak, Senior, Beaufays (2014), "Long
+# short-term memory based recurrent neural network architectures", arXiv:1402.1128, equations 1 to 7
+# (no V: the identity); also torch.nn.LSTM with proj_size. m: Gal and Ghahramani (2016), "A
+# theoretically grounded application of dropout in recurrent neural networks", equation 7.
+#   a = L_i(W @ x) + b_i + L_h(R @ (m * h_prev)) + b_h
+#   i = s(a_i + p_i * c_prev), f = s(a_f + p_f * c_prev), g = t(a_g)
+#   c = clamp(f * c_prev + i * g);  o = s(a_o + p_o * c);  h = V @ (o * k(L_c(c)))
+# With coupled gates what is forgotten makes room for what is written: the variant CIFG of Greff et
+# al. (2017); also ONNX input_forget = 1. There are no a_f and p_f, and f = 1 - i.
 
 
-def _peepholes(parameters: Parameters, count: int, c: Array) -> list[Array]:
+class _Gates(NamedTuple):
+    # Pre-activations with peepholes, each (H,); e is c before its clamp, v = L_c(c).
+    a_i: Array
+    a_f: Array | None  # None: coupled
+    a_g: Array
+    a_o: Array
+    f: Array
+    e: Array
+    c: Array
+    v: Array
+
+
+def _peepholes(parameters: Parameters, count: int, H: int) -> list[Array]:
     # (H,) for each gate that has one; zeros in a cell without
-    return np.split(parameters.p, count) if parameters.p.size else [np.zeros_like(c)] * count
+    zeros = np.zeros(H, parameters.W.dtype)
+    return np.split(parameters.p, count) if parameters.p.size else [zeros] * count
 
 
-def _lstm_gates(parameters: Parameters, x: Array, state_prev: State) -> tuple[Array, ...]:
-    (W, U, b_i, b_h, _), (h_prev, c_prev) = parameters, state_prev
-    p_i, p_f, p_o = _peepholes(parameters, 3, c_prev)
-    a_i, a_f, a_g, a_o = np.split(W @ x + b_i + U @ h_prev + b_h, 4)
-    i, f, g = _sigmoid(a_i + p_i * c_prev), _sigmoid(a_f + p_f * c_prev), np.tanh(a_g)
-    c = f * c_prev + i * g
-    return i, f, g, _sigmoid(a_o + p_o * c), c
+def _lstm_gates(
+    coupled: bool, parameters: Parameters, x: Array, state_prev: State, variant: Variant
+) -> _Gates:
+    (h_prev, c_prev), s, t = state_prev, variant.gate, variant.candidate
+    rows, H = len(parameters.b_i), len(c_prev)
+    h_part = _recurrent_part(parameters, variant.mask * h_prev, (rows,))
+    a = _input_part(parameters, x, (rows,)) + h_part
+    if coupled:
+        (a_i, a_g, a_o), (p_i, p_o) = np.split(a, 3), _peepholes(parameters, 2, H)
+        a_i, a_f = a_i + p_i * c_prev, None
+        f = 1 - s.value(a_i)
+    else:
+        (a_i, a_f, a_g, a_o), (p_i, p_f, p_o) = np.split(a, 4), _peepholes(parameters, 3, H)
+        a_i, a_f = a_i + p_i * c_prev, a_f + p_f * c_prev
+        f = s.value(a_f)
+    e = f * c_prev + s.value(a_i) * t.value(a_g)
+    c = clamp(e, variant.options.cell_clip)
+    return _Gates(a_i, a_f, a_g, a_o + p_o * c, f, e, c, normalize(c, parameters.L_c, (H,)))
 
 
-def _lstm_step(parameters: Parameters, x: Array, state_prev: State) -> State:
-    _, _, _, o, c = _lstm_gates(parameters, x, state_prev)
-    return o * np.tanh(c), c
+def _lstm(coupled: bool, unit_weights: str = "") -> Cell:
+    def step(
+        parameters: Parameters, x: Array, state_prev: State, variant: Variant = _PLAIN
+    ) -> State:
+        gates = _lstm_gates(coupled, parameters, x, state_prev, variant)
+        h = variant.gate.value(gates.a_o) * variant.output.value(gates.v)
+        return parameters.V @ h if parameters.V.size else h, gates.c
 
+    def backward(
+        parameters: Parameters,
+        x: Array,
+        state_prev: State,
+        dstate: State,
+        variant: Variant = _PLAIN,
+    ) -> Backward:
+        (h_prev, c_prev), (dh, dc), m, V = state_prev, dstate, variant.mask, parameters.V
+        s, t, k = variant.gate, variant.candidate, variant.output
+        a_i, a_f, a_g, a_o, f, e, c, v = _lstm_gates(coupled, parameters, x, state_prev, variant)
+        rows, H = len(parameters.b_i), len(c)
+        p_i, *p_f, p_o = _peepholes(parameters, 2 if coupled else 3, H)
+        i, g, o = s.value(a_i), t.value(a_g), s.value(a_o)
+        dV = np.outer(dh, o * k.value(v)) if V.size else V
+        dh = V.T @ dh if V.size else dh
+        da_o = dh * k.value(v) * s.slope(a_o)
+        # c reaches the loss as the next c_prev, through h and through the peephole of o
+        through_h, dL_c = normalize_backward(c, parameters.L_c, (H,), dh * o * k.slope(v))
+        dc = dc + through_h + da_o * p_o
+        de = clamp_backward(e, variant.options.cell_clip, dc)
+        da_g = de * i * t.slope(a_g)
+        if a_f is None:
+            da_i = de * (g - c_prev) * s.slope(a_i)
+            da, dp = [da_i, da_g, da_o], [da_i * c_prev, da_o * c]
+            dc_prev = de * f + da_i * p_i
+        else:
+            da_i = de * g * s.slope(a_i)
+            da_f = de * c_prev * s.slope(a_f)
+            da, dp = [da_i, da_f, da_g, da_o], [da_i * c_prev, da_f * c_prev, da_o * c]
+            dc_prev = de * f + da_i * p_i + da_f * p_f[0]
+        d, dp_all = np.concatenate(da), np.concatenate(dp)[: parameters.p.size]
+        dx, dW, dL_i = _input_part_backward(parameters, x, (rows,), d)
+        dh_in, dR, dL_h = _recurrent_part_backward(parameters, m * h_prev, (rows,), d)
+        dparameters = Parameters(dW, dR, d, d, dp_all, dV, dL_i, dL_h, dL_c)
+        return dx, (m * dh_in, dc_prev), dparameters
 
-def _lstm_backward(parameters: Parameters, x: Array, state_prev: State, dstate: State) -> Backward:
-    (h_prev, c_prev), (dh, dc) = state_prev, dstate
-    i, f, g, o, c = _lstm_gates(parameters, x, state_prev)
-    p_i, p_f, p_o = _peepholes(parameters, 3, c)
-    tanh_c = np.tanh(c)
-    da_o = dh * tanh_c * o * (1 - o)  # s' = s * (1 - s)
-    # c reaches the loss as the next c_prev, through h and through the peephole of o
-    dc = dc + dh * o * (1 - tanh_c * tanh_c) + da_o * p_o
-    da_i = dc * g * i * (1 - i)
-    da_f = dc * c_prev * f * (1 - f)
-    da_g = dc * i * (1 - g * g)
-    da = np.concatenate([da_i, da_f, da_g, da_o])
-    dp = np.concatenate([da_i * c_prev, da_f * c_prev, da_o * c])[: parameters.p.size]
-    dx, dh_prev, dparameters = _products_backward(parameters, x, h_prev, da, da, dp)
-    return dx, (dh_prev, dc * f + da_i * p_i + da_f * p_f), dparameters
-
-
-# LSTM with coupled gates: what is forgotten makes room for what is written. The variant CIFG of
-# Greff et al. (2017); also ONNX input_forget = 1. As above, but f = 1 - i:
-#   c = (1 - i) * c_prev + i * g
-
-
-def _lstm_coupled_gates(parameters: Parameters, x: Array, state_prev: State) -> tuple[Array, ...]:
-    (W, U, b_i, b_h, _), (h_prev, c_prev) = parameters, state_prev
-    p_i, p_o = _peepholes(parameters, 2, c_prev)
-    a_i, a_g, a_o = np.split(W @ x + b_i + U @ h_prev + b_h, 3)
-    i, g = _sigmoid(a_i + p_i * c_prev), np.tanh(a_g)
-    c = (1 - i) * c_prev + i * g
-    return i, g, _sigmoid(a_o + p_o * c), c
-
-
-def _lstm_coupled_step(parameters: Parameters, x: Array, state_prev: State) -> State:
-    _, _, o, c = _lstm_coupled_gates(parameters, x, state_prev)
-    return o * np.tanh(c), c
-
-
-def _lstm_coupled_backward(
-    parameters: Parameters, x: Array, state_prev: State, dstate: State
-) -> Backward:
-    (h_prev, c_prev), (dh, dc) = state_prev, dstate
-    i, g, o, c = _lstm_coupled_gates(parameters, x, state_prev)
-    p_i, p_o = _peepholes(parameters, 2, c)
-    tanh_c = np.tanh(c)
-    da_o = dh * tanh_c * o * (1 - o)
-    dc = dc + dh * o * (1 - tanh_c * tanh_c) + da_o * p_o
-    da_i = dc * (g - c_prev) * i * (1 - i)
-    da_g = dc * i * (1 - g * g)
-    da = np.concatenate([da_i, da_g, da_o])
-    dp = np.concatenate([da_i * c_prev, da_o * c])[: parameters.p.size]
-    dx, dh_prev, dparameters = _products_backward(parameters, x, h_prev, da, da, dp)
-    return dx, (dh_prev, dc * (1 - i) + da_i * p_i), dparameters
+    return Cell(3 if coupled else 4, True, step, backward, unit_weights=unit_weights)
 
 
 # GRU, reset after. The documentation of torch.nn.GRU; also cuDNN, ONNX linear_before_reset = 1.
-#   r = s(W_r @ x + b_ir + U_r @ h_prev + b_hr);  z = s(W_z @ x + b_iz + U_z @ h_prev + b_hz)
-#   m = U_n @ h_prev + b_hn;  n = tanh(W_n @ x + b_in + r * m);  h = (1 - z) * n + z * h_prev
+# Layer normalisation: Ba et al. (2016), supplement, the GRU of the skip-thoughts experiment: r and
+# z are normalised together, n by itself. m as in Keras: z passes h_prev itself.
+#   x_ = L_i(W @ x) + b_i;  h_ = L_h(R @ (m * h_prev)) + b_h
+#   r = s(x_r + h_r), z = s(x_z + h_z), n = t(x_n + r * h_n);  h = (1 - z) * n + z * h_prev
 
 
-def _gru_gates(parameters: Parameters, x: Array, h_prev: Array) -> tuple[Array, ...]:
-    W, U, b_i, b_h, _ = parameters
-    x_r, x_z, x_n = np.split(W @ x + b_i, 3)
-    h_r, h_z, m = np.split(U @ h_prev + b_h, 3)
-    r, z = _sigmoid(x_r + h_r), _sigmoid(x_z + h_z)
-    return r, z, np.tanh(x_n + r * m), m
+def _gru_parts(
+    parameters: Parameters, x: Array, state_prev: State, variant: Variant
+) -> tuple[Array, ...]:
+    # a_r, a_z, a_n, h_n
+    (h_prev,), H = state_prev, len(state_prev[0])
+    x_r, x_z, x_n = np.split(_input_part(parameters, x, (2 * H, H)), 3)
+    h_part = _recurrent_part(parameters, variant.mask * h_prev, (2 * H, H))
+    h_r, h_z, h_n = np.split(h_part, 3)
+    return x_r + h_r, x_z + h_z, x_n + variant.gate.value(x_r + h_r) * h_n, h_n
 
 
-def _gru_step(parameters: Parameters, x: Array, state_prev: State) -> State:
-    (h_prev,) = state_prev
-    _, z, n, _ = _gru_gates(parameters, x, h_prev)
-    return ((1 - z) * n + z * h_prev,)
+def _gru_step(
+    parameters: Parameters, x: Array, state_prev: State, variant: Variant = _PLAIN
+) -> State:
+    _, a_z, a_n, _ = _gru_parts(parameters, x, state_prev, variant)
+    z, n = variant.gate.value(a_z), variant.candidate.value(a_n)
+    return ((1 - z) * n + z * state_prev[0],)
 
 
-def _gru_backward(parameters: Parameters, x: Array, state_prev: State, dstate: State) -> Backward:
-    (h_prev,), (dh,) = state_prev, dstate
-    r, z, n, m = _gru_gates(parameters, x, h_prev)
-    da_n = dh * (1 - z) * (1 - n * n)
-    da_r = da_n * m * r * (1 - r)
-    da_z = dh * (h_prev - n) * z * (1 - z)
-    da_i = np.concatenate([da_r, da_z, da_n])
-    da_h = np.concatenate([da_r, da_z, da_n * r])  # dm = da_n * r
-    dx, dh_prev, dparameters = _products_backward(parameters, x, h_prev, da_i, da_h)
-    return dx, (dh_prev + dh * z,), dparameters
+def _gru_backward(
+    parameters: Parameters, x: Array, state_prev: State, dstate: State, variant: Variant = _PLAIN
+) -> Backward:
+    (h_prev,), (dh,), s, t, m = state_prev, dstate, variant.gate, variant.candidate, variant.mask
+    a_r, a_z, a_n, h_n = _gru_parts(parameters, x, state_prev, variant)
+    (r, z, n), groups = (s.value(a_r), s.value(a_z), t.value(a_n)), (2 * len(dh), len(dh))
+    da_n = dh * (1 - z) * t.slope(a_n)
+    da_r = da_n * h_n * s.slope(a_r)
+    da_z = dh * (h_prev - n) * s.slope(a_z)
+    d_i = np.concatenate([da_r, da_z, da_n])
+    d_h = np.concatenate([da_r, da_z, da_n * r])  # dh_n = da_n * r
+    dx, dW, dL_i = _input_part_backward(parameters, x, groups, d_i)
+    dh_in, dR, dL_h = _recurrent_part_backward(parameters, m * h_prev, groups, d_h)
+    dparameters = parameters._replace(W=dW, R=dR, b_i=d_i, b_h=d_h, L_i=dL_i, L_h=dL_h)
+    return dx, (m * dh_in + dh * z,), dparameters
 
 
 # GRU, reset before. Cho et al. (2014), "Learning phrase representations using RNN encoder-decoder
 # for statistical machine translation", arXiv:1406.1078v3, equations 5 to 8, with biases; also Keras
-# reset_after=False, ONNX linear_before_reset = 0. r, z and h as above, but
-#   n = tanh(W_n @ x + b_in + U_n @ (r * h_prev) + b_hn)
+# reset_after=False, ONNX linear_before_reset = 0. x_, r, z and h as above, but
+#   n = t(x_n + L_hn(R_n @ (r * m * h_prev)) + b_hn)
 
 
-def _gru_reset_before_gates(parameters: Parameters, x: Array, h_prev: Array) -> tuple[Array, ...]:
-    W, U, b_i, b_h, _ = parameters
-    U_r, U_z, U_n = np.split(U, 3)
-    x_r, x_z, x_n = np.split(W @ x + b_i + b_h, 3)
-    r, z = _sigmoid(x_r + U_r @ h_prev), _sigmoid(x_z + U_z @ h_prev)
-    return r, z, np.tanh(x_n + U_n @ (r * h_prev))
+def _rows(parameters: Parameters, rows: slice) -> Parameters:
+    # Those rows of the recurrent part: of r and z, or of n.
+    L_h = parameters.L_h[:, rows]
+    return parameters._replace(R=parameters.R[rows], b_h=parameters.b_h[rows], L_h=L_h)
 
 
-def _gru_reset_before_step(parameters: Parameters, x: Array, state_prev: State) -> State:
-    (h_prev,) = state_prev
-    _, z, n = _gru_reset_before_gates(parameters, x, h_prev)
-    return ((1 - z) * n + z * h_prev,)
+def _gru_reset_before_parts(
+    parameters: Parameters, x: Array, state_prev: State, variant: Variant
+) -> tuple[Array, ...]:
+    # a_r, a_z, a_n
+    (h_prev,), H = state_prev, len(state_prev[0])
+    rz, n = (_rows(parameters, rows) for rows in (np.s_[: 2 * H], np.s_[2 * H :]))
+    h_in = variant.mask * h_prev
+    x_r, x_z, x_n = np.split(_input_part(parameters, x, (2 * H, H)), 3)
+    h_r, h_z = np.split(_recurrent_part(rz, h_in, (2 * H,)), 2)
+    r = variant.gate.value(x_r + h_r)
+    return x_r + h_r, x_z + h_z, x_n + _recurrent_part(n, r * h_in, (H,))
+
+
+def _gru_reset_before_step(
+    parameters: Parameters, x: Array, state_prev: State, variant: Variant = _PLAIN
+) -> State:
+    _, a_z, a_n = _gru_reset_before_parts(parameters, x, state_prev, variant)
+    z, n = variant.gate.value(a_z), variant.candidate.value(a_n)
+    return ((1 - z) * n + z * state_prev[0],)
 
 
 def _gru_reset_before_backward(
-    parameters: Parameters, x: Array, state_prev: State, dstate: State
+    parameters: Parameters, x: Array, state_prev: State, dstate: State, variant: Variant = _PLAIN
 ) -> Backward:
-    (W, U, _, _, p), (h_prev,), (dh,) = parameters, state_prev, dstate
-    r, z, n = _gru_reset_before_gates(parameters, x, h_prev)
-    U_r, U_z, U_n = np.split(U, 3)
-    da_n = dh * (1 - z) * (1 - n * n)
-    dp = U_n.T @ da_n  # p = r * h_prev, what U_n multiplies
-    da_r = dp * h_prev * r * (1 - r)
-    da_z = dh * (h_prev - n) * z * (1 - z)
-    da = np.concatenate([da_r, da_z, da_n])
-    dU_rz = np.outer(np.concatenate([da_r, da_z]), h_prev)
-    dU = np.concatenate([dU_rz, np.outer(da_n, r * h_prev)])
-    dh_prev = dh * z + dp * r + U_r.T @ da_r + U_z.T @ da_z
-    return W.T @ da, (dh_prev,), Parameters(np.outer(da, x), dU, da, da, p)  # p is empty
+    (h_prev,), (dh,), s, t, m = state_prev, dstate, variant.gate, variant.candidate, variant.mask
+    a_r, a_z, a_n = _gru_reset_before_parts(parameters, x, state_prev, variant)
+    (r, z, n), H = (s.value(a_r), s.value(a_z), t.value(a_n)), len(dh)
+    rows_rz, rows_n = (_rows(parameters, rows) for rows in (np.s_[: 2 * H], np.s_[2 * H :]))
+    h_in = m * h_prev
+    da_n = dh * (1 - z) * t.slope(a_n)
+    dq, dR_n, dL_hn = _recurrent_part_backward(rows_n, r * h_in, (H,), da_n)  # q = r * h_in
+    da_r = dq * h_in * s.slope(a_r)
+    da_z = dh * (h_prev - n) * s.slope(a_z)
+    da_rz = np.concatenate([da_r, da_z])
+    dh_in, dR_rz, dL_hrz = _recurrent_part_backward(rows_rz, h_in, (2 * H,), da_rz)
+    d = np.concatenate([da_rz, da_n])
+    dx, dW, dL_i = _input_part_backward(parameters, x, (2 * H, H), d)
+    dR, dL_h = np.concatenate([dR_rz, dR_n]), np.concatenate([dL_hrz, dL_hn], axis=1)
+    dparameters = parameters._replace(W=dW, R=dR, b_i=d, b_h=d, L_i=dL_i, L_h=dL_h)
+    return dx, (dh * z + m * (dh_in + dq * r),), dparameters
 
 
 CELLS: Final[Mapping[str, Cell]] = {
-    "rnn_tanh": _rnn(_TANH),
-    "rnn_relu": _rnn(_RELU),
-    "independent_rnn_tanh": _independent_rnn(_TANH),
-    "independent_rnn_relu": _independent_rnn(_RELU),
-    "lstm": Cell(4, True, _lstm_step, _lstm_backward),
-    "lstm_peephole": Cell(4, True, _lstm_step, _lstm_backward, unit_weights="ifo"),
-    "lstm_coupled": Cell(3, True, _lstm_coupled_step, _lstm_coupled_backward),
-    "lstm_coupled_peephole": Cell(
-        3, True, _lstm_coupled_step, _lstm_coupled_backward, unit_weights="io"
-    ),
+    "rnn_tanh": _rnn(relu=False),
+    "rnn_relu": _rnn(relu=True),
+    "independent_rnn_tanh": _independent_rnn(relu=False),
+    "independent_rnn_relu": _independent_rnn(relu=True),
+    "lstm": _lstm(coupled=False),
+    "lstm_peephole": _lstm(coupled=False, unit_weights="ifo"),
+    "lstm_coupled": _lstm(coupled=True),
+    "lstm_coupled_peephole": _lstm(coupled=True, unit_weights="io"),
     "gru": Cell(3, False, _gru_step, _gru_backward),
     "gru_reset_before": Cell(3, False, _gru_reset_before_step, _gru_reset_before_backward),
 }

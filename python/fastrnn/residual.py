@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastrnn import _checks, sequences
 from fastrnn._checks import FloatArray
 from fastrnn.composition import Sequential, _Composite, _RecurrentComposite
-from fastrnn.protocol import Layer, Recurrent, Tape
+from fastrnn.protocol import Layer, Recurrent, Tape, check_reset, reset_for
 
 
 class Residual(_Composite, _RecurrentComposite):
@@ -61,23 +61,39 @@ class Residual(_Composite, _RecurrentComposite):
         self.input_size = self.output_size = inputs
 
     def __call__(
-        self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: Any = None,
+        out: FloatArray | None = None,
+        reset: Any = None,
     ) -> tuple[Any, Any]:
         """Run for inference: x (N, T, input_size) -> y (N, T, output_size), state."""
         if type(x) is not np.ndarray and sequences.is_list(x):
-            return sequences.call(self, x, state, lengths, out)
+            return sequences.call(self, x, state, lengths, out, reset)
+        check_reset(self, reset)
         x, valid = self._arguments(x, lengths, out)
-        y, final = self.layer(x, state, lengths=lengths)
+        y, final = self.layer(x, state, lengths=lengths, **reset_for(self.layer, reset))
         return _sum(y, x, valid, out), final
 
     def forward(
-        self, x: Any, state: Any = None, *, lengths: Any = None, out: FloatArray | None = None
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: Any = None,
+        out: FloatArray | None = None,
+        reset: Any = None,
     ) -> tuple[Any, Any, Tape]:
         """Run for training: y (N, T, output_size), state, tape."""
         if type(x) is not np.ndarray and sequences.is_list(x):
-            return sequences.forward(self, x, state, lengths, out)
+            return sequences.forward(self, x, state, lengths, out, reset)
+        check_reset(self, reset)
         x, valid = self._arguments(x, lengths, out)
-        y, final, tape = self.layer.forward(x, state, lengths=lengths)
+        y, final, tape = self.layer.forward(
+            x, state, lengths=lengths, **reset_for(self.layer, reset)
+        )
         return _sum(y, x, valid, out), final, Tape(self, (tape, x.shape, valid))
 
     def _arguments(

@@ -19,7 +19,9 @@ def is_list(x: Any) -> bool:
     return isinstance(x, (list, tuple)) and len(x) > 0 and isinstance(x[0], np.ndarray)
 
 
-def call(layer: Layer, x: Any, state: Any, lengths: Any, out: Any = None) -> tuple[Any, Any]:
+def call(
+    layer: Layer, x: Any, state: Any, lengths: Any, out: Any = None, reset: Any = None
+) -> tuple[Any, Any]:
     """Return what ``layer(x, state)`` does for a list x of N sequences (T_n, F).
 
     Parameters
@@ -27,7 +29,7 @@ def call(layer: Layer, x: Any, state: Any, lengths: Any, out: Any = None) -> tup
     layer : layer
     x : list of ndarray, (T_n, F) or (T_n,)
     state : state or None
-    lengths, out : None
+    lengths, out, reset : None
         Have no meaning here.
 
     Returns
@@ -35,13 +37,13 @@ def call(layer: Layer, x: Any, state: Any, lengths: Any, out: Any = None) -> tup
     y : list of ndarray, (T_n, F); or the layer's y where it has no time axis
     state : the layer's
     """
-    padded, valid = _padded(layer, "x", x, lengths, out)
+    padded, valid = _padded(layer, "x", x, lengths, out, reset)
     y, final = layer(padded, state, lengths=valid)
     return _rows(layer, y, valid) if layer.keeps_time else y, final
 
 
 def forward(
-    layer: Layer, x: Any, state: Any, lengths: Any, out: Any = None
+    layer: Layer, x: Any, state: Any, lengths: Any, out: Any = None, reset: Any = None
 ) -> tuple[Any, Any, Tape]:
     """As `call`, for training; the tape takes dy as a list and gives dx as a list.
 
@@ -50,9 +52,9 @@ def forward(
     layer : layer
     x : list of ndarray, (T_n, F) or (T_n,)
     state : state or None
-    lengths, out : None
+    lengths, out, reset : None
     """
-    padded, valid = _padded(layer, "x", x, lengths, out)
+    padded, valid = _padded(layer, "x", x, lengths, out, reset)
     y, final, tape = layer.forward(padded, state, lengths=valid)
     kept = _ListTape(layer, (tape, valid, y.shape[-1], y.dtype))
     return _rows(layer, y, valid) if layer.keeps_time else y, final, kept
@@ -75,7 +77,7 @@ class _ListTape(Tape):
                 _checks.of_shape(f"dy[{n}]", part, "(T_n, F)", (steps, features), dtype)
                 for n, (part, steps) in enumerate(zip(dy, lengths.tolist(), strict=True))
             ]
-            dy, _ = _padded(layer, "dy", checked, None, None)
+            dy, _ = _padded(layer, "dy", checked)
         dx, dinitial = tape.backward(layer, dy, dstate, input_gradient=input_gradient)
         self.use(layer)
         return None if dx is None else _rows(layer, dx, lengths), dinitial
@@ -85,10 +87,15 @@ class _ListTape(Tape):
 
 
 def _padded(
-    layer: Layer, name: str, sequences: Iterable[Any], lengths: Any, out: Any
+    layer: Layer,
+    name: str,
+    sequences: Iterable[Any],
+    lengths: Any = None,
+    out: Any = None,
+    reset: Any = None,
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the sequences as one array, (N, T, F) or (T, N, F) as `layer` has it, and lengths."""
-    for argument, value in (("lengths", lengths), ("out", out)):
+    for argument, value in (("lengths", lengths), ("out", out), ("reset", reset)):
         if value is not None:
             raise ValueError(f"{argument}: expected None for a list of sequences, got an array")
     ragged = Ragged.from_list(name, sequences, columns=False)

@@ -10,8 +10,9 @@ import numpy as np
 
 from fastrnn import _checks, safetensors_file
 from fastrnn._checks import FloatArray
+from fastrnn.bidirectional import Bidirectional
 from fastrnn.checkpointing import Checkpointed
-from fastrnn.composition import Bidirectional, Sequential, Stacked
+from fastrnn.composition import Sequential, Stacked
 from fastrnn.dropout import Dropout
 from fastrnn.feedforward import Embedding, Linear
 from fastrnn.layers import GRU, LSTM, RNN

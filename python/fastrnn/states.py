@@ -16,14 +16,15 @@ _SYMBOLS = "(num_layers * num_directions, N, H)"
 class StateLayout:
     """Between the public state of a network and the states of its cells, level by level.
 
-    Each part of the public state (h, and c for the LSTM) holds one (N, H) for each cell: stacked,
+    Each part of the public state (h, and c for the LSTM) holds one (N, H), or for h with a
+    projection (N, P), for each cell: stacked,
     (num_layers * num_directions, N, H), where all cells have one size, else in a tuple. Either
     way its k-th entry belongs to cell k.
 
     Parameters
     ----------
     sizes : list of tuple
-        For each cell the features of its parts: (H,), or (H, H) for (h, c).
+        For each cell the features of its parts: (H,), or for (h, c) (H, H) or (P, H).
     dtype : dtype
     """
 

@@ -163,16 +163,22 @@ class Stream:
     def _states(self) -> list[tuple[FloatArray, FloatArray | None]]:
         states = []
         for stage, layer in self._recurrent:
-            h = np.empty((self.batch_size, layer.hidden_size), self.dtype)
-            c = np.empty_like(h) if layer._kind.has_cell_state else None
+            sizes = layer.state_sizes
+            h, *cells = (np.empty((self.batch_size, size), self.dtype) for size in sizes)
+            c = cells[0] if cells else None
             self._stack.read_state(stage, h, c)
             states.append((h, c))
         return states
 
     def _header(self) -> bytes:
-        cells = " ".join(f"{layer.cell}:{layer.hidden_size}" for _, layer in self._recurrent)
+        cells = " ".join(_description(layer) for _, layer in self._recurrent)
         little = self.dtype.newbyteorder("<").str
         return _MAGIC + f"{little} {self.batch_size} {cells}\n".encode()
+
+
+def _description(layer: RecurrentLayer) -> str:
+    projection = layer.options.projection_size
+    return f"{layer.cell}:{layer.hidden_size}" + (f":{projection}" if projection else "")
 
 
 class _Sum(NamedTuple):
@@ -241,9 +247,9 @@ def _flatten(
     """Yield the recurrent layers' parts of a state in `layer`'s form; None is the initial one."""
     if isinstance(layer, RecurrentLayer):
         h, c = layer._state("state", value, batch)
-        zero = np.zeros((batch, layer.hidden_size), layer.dtype)
         if h is None:
-            yield zero, zero if layer._kind.has_cell_state else None
+            zero, *cells = (np.zeros((batch, size), layer.dtype) for size in layer.state_sizes)
+            yield zero, cells[0] if cells else None
         else:
             yield np.ascontiguousarray(h), None if c is None else np.ascontiguousarray(c)
     elif isinstance(layer, RecurrentNetwork):

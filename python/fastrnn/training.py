@@ -139,8 +139,8 @@ class Trainer:
         self.optimizer = optim.Adam(1e-3) if optimizer is None else optimizer
         if not isinstance(self.optimizer, optim.Optimizer):
             raise TypeError(f"optimizer: expected an optimizer, got {type(optimizer).__name__}")
-        self.clip_norm = _limit("clip_norm", clip_norm)
-        self.clip_value = _limit("clip_value", clip_value)
+        self.clip_norm = _checks.limit("clip_norm", clip_norm)
+        self.clip_value = _checks.limit("clip_value", clip_value)
         self.bptt_steps = None if bptt_steps is None else steps_pair("bptt_steps", bptt_steps)
         if bptt_steps is not None:
             check_runs_on(model)
@@ -439,16 +439,6 @@ def _dataset(name: str, value: DataLike) -> Dataset | ParallelStreams:
         f"{name}: expected a Dataset, ParallelStreams or a tuple (x, y[, lengths[, mask]]), "
         f"got {got}"
     )
-
-
-def _limit(name: str, value: float | None) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"{name}: expected a number or None, got {type(value).__name__}")
-    if not value > 0:
-        raise ValueError(f"{name}: expected more than 0, got {value}")
-    return float(value)
 
 
 def _weight(batch: Batch) -> float:

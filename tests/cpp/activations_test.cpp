@@ -7,6 +7,7 @@
 #include <limits>
 #include <random>
 
+#include "cells/functions.hpp"
 #include "pair.hpp"
 
 using namespace fastrnn;
@@ -48,6 +49,47 @@ struct Tanh {
   static double bound(double) { return tanh_error_ulp; }
   static constexpr bool stays_normal = false;
 };
+
+struct Softsign {
+  template <class V>
+  V operator()(V x) const {
+    return softsign(x);
+  }
+  static long double exact(long double x) {
+    return std::isinf(x) ? std::copysign(1.0L, x) : x / (1.0L + std::abs(x));
+  }
+  static double bound(double) { return softsign_error_ulp; }
+  static constexpr bool stays_normal = false;
+};
+
+constexpr Activation activations[] = {Activation::sigmoid,      Activation::tanh,      Activation::relu,
+                                      Activation::hard_sigmoid, Activation::hard_tanh, Activation::softsign,
+                                      Activation::identity};
+
+template <class T>
+ChosenFunction<T> chosen(Activation activation, double clip = 0) {
+  return ChosenFunction<T>(activation, clip, Lanes<T>());
+}
+// The derivative in an activation's value, as text books write it.
+double derivative_of(Activation activation, double value) {
+  switch (activation) {
+    case Activation::sigmoid:
+      return value * (1 - value);
+    case Activation::tanh:
+      return 1 - value * value;
+    case Activation::relu:
+      return value > 0;
+    case Activation::hard_sigmoid:
+      return value > 0 && value < 1 ? 0.2 : 0;
+    case Activation::hard_tanh:
+      return value > -1 && value < 1;
+    case Activation::softsign:
+      return (1 - std::abs(value)) * (1 - std::abs(value));
+    case Activation::identity:
+      break;
+  }
+  return 1;
+}
 
 float from_bits(std::uint32_t bits) {
   float x;
@@ -102,9 +144,10 @@ std::uint32_t stride() { return std::getenv("FASTRNN_EVERY_FLOAT") ? 1 : 4099; }
 
 }  // namespace
 
-TEST_CASE("sigmoid and tanh keep their stated error bounds") {
+TEST_CASE("sigmoid, tanh and softsign keep their stated error bounds") {
   const Worst worst[] = {worst_float_error(Sigmoid{}, stride()), worst_double_error(Sigmoid{}),
-                         worst_float_error(Tanh{}, stride()), worst_double_error(Tanh{})};
+                         worst_float_error(Tanh{}, stride()), worst_double_error(Tanh{}),
+                         worst_float_error(Softsign{}, stride()), worst_double_error(Softsign{})};
   for (const Worst& w : worst) {
     MESSAGE("error " << w.ulp << " ulp, of its bound " << w.of_bound);
     CHECK(w.of_bound <= 1.0);
@@ -160,5 +203,93 @@ TEST_CASE("lanes and single numbers agree") {
   for (double x = -30; x < 30; x += 0.37) {
     CHECK(in_a_lane(Sigmoid{}, x) == doctest::Approx(sigmoid(x)).epsilon(1e-15));
     CHECK(in_a_lane(Tanh{}, x) == doctest::Approx(hyperbolic_tangent(x)).epsilon(1e-15));
+  }
+}
+
+TEST_CASE_TEMPLATE("chosen sigmoid, tanh and softsign are the functions of these names", T, float, double) {
+  for (T x = T(-30); x < T(30); x += T(0.37)) {
+    CHECK(in_a_lane(chosen<T>(Activation::sigmoid), x) == in_a_lane(Sigmoid{}, x));
+    CHECK(in_a_lane(chosen<T>(Activation::tanh), x) == in_a_lane(Tanh{}, x));
+    CHECK(in_a_lane(chosen<T>(Activation::softsign), x) == in_a_lane(Softsign{}, x));
+  }
+}
+
+TEST_CASE_TEMPLATE("activations that are lines are exact, hard_sigmoid within its bound", T, float, double) {
+  double worst = 0;
+  for (T x = T(-4); x < T(4); x += T(0.00137)) {
+    CHECK(in_a_lane(chosen<T>(Activation::relu), x) == std::max(x, T(0)));
+    CHECK(in_a_lane(chosen<T>(Activation::hard_tanh), x) == std::min(std::max(x, T(-1)), T(1)));
+    CHECK(in_a_lane(chosen<T>(Activation::identity), x) == x);
+    const T got = in_a_lane(chosen<T>(Activation::hard_sigmoid), x);
+    const long double exact = std::min(std::max(0.2L * static_cast<long double>(x) + 0.5L, 0.0L), 1.0L);
+    worst = std::max(worst, static_cast<double>(std::abs(got - exact) / std::numeric_limits<T>::epsilon()));
+  }
+  CHECK(worst <= hard_sigmoid_error);
+  CHECK(worst > 0.4 * hard_sigmoid_error);
+  CHECK(in_a_lane(chosen<T>(Activation::hard_sigmoid), T(-3)) == T(0));
+  CHECK(in_a_lane(chosen<T>(Activation::hard_sigmoid), T(3)) == T(1));
+}
+
+TEST_CASE_TEMPLATE("chosen activations keep NaN and saturate where they are bounded", T, float, double) {
+  const T infinity = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
+  for (const Activation activation : activations) {
+    for (const double clip : {0.0, 1.5}) {
+      const ChosenFunction<T> f = chosen<T>(activation, clip);
+      CHECK(std::isnan(in_a_lane(f, nan)));
+      CHECK(std::isnan(in_a_lane(f, nan_with_payload(T(1)))));
+    }
+  }
+  for (const Activation activation : {Activation::hard_sigmoid, Activation::hard_tanh, Activation::softsign})
+    CHECK(in_a_lane(chosen<T>(activation), infinity) == T(1));
+  CHECK(in_a_lane(chosen<T>(Activation::softsign), -infinity) == T(-1));
+  CHECK(in_a_lane(chosen<T>(Activation::relu), infinity) == infinity);
+  CHECK(in_a_lane(chosen<T>(Activation::identity), -infinity) == -infinity);
+}
+
+TEST_CASE_TEMPLATE("derivatives of chosen activations are those of their values", T, float, double) {
+  for (const Activation activation : activations) {
+    const ChosenFunction<T> f = chosen<T>(activation);
+    for (T x = T(-4); x < T(4); x += T(0.0625)) {  // the corners of the hard ones too
+      const T value = in_a_lane(f, x);
+      CHECK(in_a_lane([&](auto v) { return f.derivative(v); }, value) ==
+            doctest::Approx(derivative_of(activation, static_cast<double>(value)))
+                .epsilon(std::numeric_limits<T>::epsilon() * 2));
+    }
+    // Small derivatives keep their relative accuracy.
+    if (activation == Activation::softsign) {
+      const T value = in_a_lane(f, T(4095));
+      CHECK(in_a_lane([&](auto v) { return f.derivative(v); }, value) == (1 - value) * (1 - value));
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("a clip bounds what activations see, and their derivative is zero there", T, float,
+                   double) {
+  const T clip = T(0.7);
+  for (const Activation activation : activations) {
+    const ChosenFunction<T> f = chosen<T>(activation, 0.7), unclipped = chosen<T>(activation);
+    const auto derivative = [&](auto v) { return f.derivative(v); };
+    for (T x = T(-3); x < T(3); x += T(0.11)) {
+      const T value = in_a_lane(f, x);
+      CHECK(value == in_a_lane(unclipped, std::min(std::max(x, -clip), clip)));
+      if (std::abs(x) >= clip)
+        CHECK(in_a_lane(derivative, value) == T(0));
+      else if (activation != Activation::relu || x > 0)
+        CHECK(in_a_lane(derivative, value) > T(0));
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("where_between keeps what lies between and what is not a number", T, float, double) {
+  const T nan = std::numeric_limits<T>::quiet_NaN(), numbers[] = {T(-3), T(-1), T(-0.5), T(2), T(5), nan};
+  const bool kept[] = {false, false, true, false, false, true};
+  for (int i = 0; i < 6; ++i) {
+    const T expected = kept[i] ? T(7) : T(0);
+    const auto between = [](auto v) { return where_between(v, T(-1), T(2), decltype(v)(T(7))); };
+    CHECK(in_a_lane(between, numbers[i]) == expected);
+    CHECK(between(numbers[i]) == expected);
+    const Pair<Lanes<T>> pair = between(Pair<Lanes<T>>(Lanes<T>(numbers[i]), Lanes<T>(T(0))));
+    CHECK(first_number(pair.first) == expected);
+    CHECK(first_number(pair.second) == T(7));
   }
 }

@@ -127,8 +127,8 @@ struct Weights {
   T* bias_hh;                 // (G * H)
   T* unit_weights = nullptr;  // (U * H): peepholes i f o (coupled: i o), or an independent RNN's u
   T* weight_hr = nullptr;     // (P, H) where there is a projection
-  // (4 * G * H + 2 * H) where there is layer normalisation: gain and shift of W x, of R h (G * H each), and,
-  // where the cell has c, of c (H each).
+  // Where there is layer normalisation, gain and shift of W x (G * H each), of R h (likewise, where the cell
+  // has a recurrent matrix) and of c (H each, where the cell has it), one after the other.
   T* layer_norm = nullptr;
 };
 

@@ -21,7 +21,7 @@ struct Stage {
   bool bfloat16 = false;       // of a recurrent stage: as in LayerSize
   std::int64_t source = 0;     // of an add stage: the index, below its own, of the stage whose input is added
   CellOptions options{};       // of a recurrent stage
-  std::int64_t cell_size = 0;  // H of a recurrent stage
+  std::int64_t cell_size = 0;  // H of a recurrent stage whose options have a projection
 };
 
 template <class T>

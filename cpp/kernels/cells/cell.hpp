@@ -53,9 +53,11 @@ using UnitWeights = std::array<V, Cell::unit_weights.size()>;
 //   static constexpr bool has_cell_state
 //   static constexpr std::array<Section, n> sections
 //   static constexpr std::array<UnitWeight, n> unit_weights
-//   forward(std::array<V, blocks>& a, State<V>& state, w)           pre-activations -> activations, new state
-//   backward(std::array<V, blocks>& a, BackwardState<V>& state, w)  activations -> gradients of the
-//   pre-activations
-// where w, the UnitWeights<Cell, V>, comes only if there are any.
+//   forward(std::array<V, blocks>& a, State<V>& state, functions, w)
+//     pre-activations -> activations, new state
+//   backward(std::array<V, blocks>& a, BackwardState<V>& state, functions, w)
+//     activations -> gradients of the pre-activations
+// where functions are PlainFunctions or ChosenFunctions: sigmoid, tanh and relu in a cell's equations stand for
+// what those have in their places. w, the UnitWeights<Cell, V>, comes only if there are any.
 
 }  // namespace fastrnn

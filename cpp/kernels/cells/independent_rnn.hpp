@@ -14,16 +14,17 @@ struct IndependentRnn {
   static constexpr std::array<Section, 1> sections = {{{Source::input, 0, 1, {0}}}};
   static constexpr std::array<UnitWeight, 1> unit_weights = {{{0, Operand::h_prev}}};
 
-  template <class V>
-  static FASTRNN_INLINE void forward(std::array<V, 1>& a, State<V>& state, const std::array<V, 1>& u) {
+  template <class V, class Functions>
+  static FASTRNN_INLINE void forward(std::array<V, 1>& a, State<V>& state, const Functions& functions,
+                                     const std::array<V, 1>& u) {
     a[0] = multiply_add(u[0], state.h, a[0]);
-    Rnn::forward(a, state);
+    Rnn::forward(a, state, functions);
   }
 
-  template <class V>
+  template <class V, class Functions>
   static FASTRNN_INLINE void backward(std::array<V, 1>& a, BackwardState<V>& state,
-                                      const std::array<V, 1>& u) {
-    Rnn::backward(a, state);
+                                      const Functions& functions, const std::array<V, 1>& u) {
+    Rnn::backward(a, state, functions);
     state.dh = a[0] * u[0];
   }
 };

@@ -5,10 +5,11 @@
 // With peepholes (Gers and Schmidhuber 2000) the gates see the cell state:
 //   i = sigmoid(a_i + p_i c_prev), f = sigmoid(a_f + p_f c_prev), o = sigmoid(a_o + p_o c)
 // Coupled gates (Greff et al. 2017, CIFG): f = 1 - i, and no a_f.
+// ChosenFunctions may clip c (Sak et al. 2014): c = clip(f c_prev + i g), and no gradient passes where it did.
 #pragma once
 
-#include "../activations.hpp"
 #include "cell.hpp"
+#include "functions.hpp"
 
 namespace fastrnn {
 
@@ -50,48 +51,51 @@ struct LstmVariant : LstmTable<coupled, peepholes> {
   static constexpr int g_place = coupled ? 1 : 2, o_place = coupled ? 2 : 3;
   static constexpr int p_i = 0, p_f = 1, p_o = coupled ? 1 : 2;
 
-  template <class V, class... W>
-  static FASTRNN_INLINE void forward(std::array<V, Table::blocks>& a, State<V>& state, const W&... w) {
+  template <class V, class Functions, class... W>
+  static FASTRNN_INLINE void forward(std::array<V, Table::blocks>& a, State<V>& state,
+                                     const Functions& functions, const W&... w) {
     V &i = a[0], &g = a[g_place], &o = a[o_place];
     if constexpr (peepholes) i = multiply_add(weight<p_i>(w...), state.c, i);
-    i = sigmoid(i);
-    g = hyperbolic_tangent(g);
+    i = functions.gate(i);
+    g = functions.candidate(g);
     if constexpr (coupled) {
       state.c = multiply_add(i, g - state.c, state.c);
     } else {
       V& f = a[1];
       if constexpr (peepholes) f = multiply_add(weight<p_f>(w...), state.c, f);
-      f = sigmoid(f);
+      f = functions.gate(f);
       state.c = multiply_add(f, state.c, i * g);
     }
+    state.c = functions.cell_state(state.c);
     if constexpr (peepholes) o = multiply_add(weight<p_o>(w...), state.c, o);
-    o = sigmoid(o);
-    state.h = o * hyperbolic_tangent(state.c);
+    o = functions.gate(o);
+    state.h = o * functions.output(state.c);
   }
 
   // da_o = dh tanh(c) o (1 - o);  dc += dh o (1 - tanh^2 c) + da_o p_o;  da_i = dc g i (1 - i),
   // da_f = dc c_prev f (1 - f),  da_g = dc i (1 - g^2);  dc_prev = dc f + da_i p_i + da_f p_f.
   // Coupled: da_i = dc (g - c_prev) i (1 - i),  dc_prev = dc (1 - i) + da_i p_i.
-  template <class V, class... W>
+  template <class V, class Functions, class... W>
   static FASTRNN_INLINE void backward(std::array<V, Table::blocks>& a, BackwardState<V>& state,
-                                      const W&... w) {
+                                      const Functions& functions, const W&... w) {
     V &i = a[0], &g = a[g_place], &o = a[o_place];
-    const V tanh_c = hyperbolic_tangent(state.c);
-    V dc = multiply_add(state.dh * o, tanh_derivative(tanh_c), state.dc);
-    o = state.dh * tanh_c * sigmoid_derivative(o);
+    const V tanh_c = functions.output(state.c);
+    V dc = multiply_add(state.dh * o, functions.output.derivative(tanh_c), state.dc);
+    o = state.dh * tanh_c * functions.gate.derivative(o);
     if constexpr (peepholes) dc = multiply_add(o, weight<p_o>(w...), dc);
+    dc = functions.cell_state_backward(state.c, dc);
     V di;
     if constexpr (coupled) {
-      di = dc * (g - state.c_prev) * sigmoid_derivative(i);
+      di = dc * (g - state.c_prev) * functions.gate.derivative(i);
       state.dc = dc * (V(scalar_of<V>(1)) - i);
     } else {
       V& f = a[1];
       state.dc = dc * f;
-      f = dc * state.c_prev * sigmoid_derivative(f);
+      f = dc * state.c_prev * functions.gate.derivative(f);
       if constexpr (peepholes) state.dc = multiply_add(f, weight<p_f>(w...), state.dc);
-      di = dc * g * sigmoid_derivative(i);
+      di = dc * g * functions.gate.derivative(i);
     }
-    g = dc * i * tanh_derivative(g);
+    g = dc * i * functions.candidate.derivative(g);
     i = di;
     if constexpr (peepholes) state.dc = multiply_add(i, weight<p_i>(w...), state.dc);
     state.dh = V(scalar_of<V>(0));

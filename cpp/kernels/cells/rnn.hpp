@@ -1,8 +1,8 @@
 // The vanilla recurrent cell (Elman 1990): h = f(W_ih x + b_ih + W_hh h_prev + b_hh), f = tanh or relu.
 #pragma once
 
-#include "../activations.hpp"
 #include "cell.hpp"
+#include "functions.hpp"
 
 namespace fastrnn {
 
@@ -16,29 +16,31 @@ struct RnnTable {
 };
 
 struct RnnTanh : RnnTable {
-  template <class V>
-  static FASTRNN_INLINE void forward(std::array<V, 1>& a, State<V>& state) {
-    a[0] = hyperbolic_tangent(a[0]);
+  template <class V, class Functions>
+  static FASTRNN_INLINE void forward(std::array<V, 1>& a, State<V>& state, const Functions& functions) {
+    a[0] = functions.candidate(a[0]);
     state.h = a[0];
   }
 
-  template <class V>
-  static FASTRNN_INLINE void backward(std::array<V, 1>& a, BackwardState<V>& state) {
-    a[0] = state.dh * tanh_derivative(a[0]);
+  template <class V, class Functions>
+  static FASTRNN_INLINE void backward(std::array<V, 1>& a, BackwardState<V>& state,
+                                      const Functions& functions) {
+    a[0] = state.dh * functions.candidate.derivative(a[0]);
     state.dh = V(scalar_of<V>(0));
   }
 };
 
 struct RnnRelu : RnnTable {
-  template <class V>
-  static FASTRNN_INLINE void forward(std::array<V, 1>& a, State<V>& state) {
-    a[0] = rectifier(a[0]);
+  template <class V, class Functions>
+  static FASTRNN_INLINE void forward(std::array<V, 1>& a, State<V>& state, const Functions& functions) {
+    a[0] = functions.rectifier(a[0]);
     state.h = a[0];
   }
 
-  template <class V>
-  static FASTRNN_INLINE void backward(std::array<V, 1>& a, BackwardState<V>& state) {
-    a[0] = rectifier_backward(a[0], state.dh);
+  template <class V, class Functions>
+  static FASTRNN_INLINE void backward(std::array<V, 1>& a, BackwardState<V>& state,
+                                      const Functions& functions) {
+    a[0] = functions.rectifier.backward(a[0], state.dh);
     state.dh = V(scalar_of<V>(0));
   }
 };

@@ -2,6 +2,7 @@
 
 from fastrnn.ops.buffers import BufferPool, LayerBuffers, aligned_empty
 from fastrnn.ops.build import build_info, explain_plan
+from fastrnn.ops.drop_connect import add_masked, masked_gradients, masked_weights
 from fastrnn.ops.layer import (
     BackwardCall,
     ForwardCall,
@@ -21,13 +22,24 @@ from fastrnn.ops.layer import (
 )
 from fastrnn.ops.linear import linear_backward, linear_forward
 from fastrnn.ops.masks import bernoulli
-from fastrnn.ops.panels import ACTIVATIONS, CELLS, CellOptions, LayerKind, Panels, Weights
+from fastrnn.ops.panels import (
+    ACTIVATIONS,
+    CELLS,
+    PLAIN,
+    CellOptions,
+    LayerKind,
+    Panels,
+    Weights,
+    packed,
+    panel_size,
+)
 from fastrnn.ops.stream import Stage, add_stage, linear_stage, recurrent_stage, stream_stack
 from fastrnn.ops.tape import forward_and_read
 
 __all__ = [
     "ACTIVATIONS",
     "CELLS",
+    "PLAIN",
     "BackwardCall",
     "BufferPool",
     "CellOptions",
@@ -40,6 +52,7 @@ __all__ = [
     "Record",
     "Stage",
     "Weights",
+    "add_masked",
     "add_stage",
     "add_weight_sums",
     "aligned_empty",
@@ -56,7 +69,11 @@ __all__ = [
     "linear_backward",
     "linear_forward",
     "linear_stage",
+    "masked_gradients",
+    "masked_weights",
     "new_weight_sums",
+    "packed",
+    "panel_size",
     "recurrent_stage",
     "side_by_side",
     "stream_stack",

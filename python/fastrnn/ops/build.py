@@ -17,7 +17,12 @@ def build_info() -> dict[str, Any]:
 
 
 def explain_plan(
-    kind: LayerKind, batch: int, steps: int, name: str, beside: LayerKind | None = None
+    kind: LayerKind,
+    batch: int,
+    steps: int,
+    name: str,
+    beside: LayerKind | None = None,
+    masks: tuple[bool, bool, bool, bool] = (False, False, False, False),
 ) -> LayerPlan:
     """Return how a dense forward pass will be run.
 
@@ -30,6 +35,8 @@ def explain_plan(
         The layer's place in its network.
     beside : LayerKind or None
         The layer that reads the same x in the other direction.
+    masks : tuple of bool
+        Which of `Masks` a training pass has.
     """
     size = (kind.kernel_cell, batch, steps, kind.input_size, kind.hidden_size)
     itemsize = kind.weight_itemsize
@@ -45,6 +52,7 @@ def explain_plan(
         steps=steps,
         input_size=kind.input_size,
         hidden_size=kind.hidden_size,
+        projection_size=kind.options.projection_size,
         tile=(plan["tile_rows"], plan["tile_packets"] * build[f"{kind.dtype}_lanes"]),
         split=plan["split"],
         threads=plan["threads"],
@@ -53,7 +61,7 @@ def explain_plan(
         bfloat16=plan["bfloat16"] if kind.bfloat16 else "",
         forward_panel_bytes=panel_size(kind, "forward") * kind.dtype.itemsize,
         backward_panel_bytes=0 if kind.bfloat16 else panel_size(kind, "backward") * itemsize,
-        tape_bytes=0 if kind.bfloat16 else kernels.tape_size(*size, None, itemsize),
+        tape_bytes=0 if kind.bfloat16 else kernels.tape_size(*size, None, itemsize, masks),
         workspace_bytes=kernels.workspace_size("forward", False, *size, itemsize),
         flops=2 * plan["multiply_adds"],
     )

@@ -232,8 +232,14 @@ def discard(record: Record, buffers: LayerBuffers) -> None:
     buffers.tapes.give(record.tape)
 
 
-def training_bytes(kind: LayerKind, batch: int, steps: int, lengths: Lengths) -> int:
-    """Return the bytes of the tape and of both passes' workspaces.
+def training_bytes(
+    kind: LayerKind,
+    batch: int,
+    steps: int,
+    lengths: Lengths,
+    masks: tuple[bool, bool, bool, bool] = _NO_MASKS,
+) -> int:
+    """Return the bytes of the tape, of both passes' workspaces and of masks.
 
     Parameters
     ----------
@@ -241,12 +247,18 @@ def training_bytes(kind: LayerKind, batch: int, steps: int, lengths: Lengths) ->
     batch, steps : int
         N and T.
     lengths : ndarray of int64, (N,), or None
+    masks : tuple of bool
+        Which of `Masks` there are.
     """
     size = (kind.kernel_cell, batch, steps, kind.input_size, kind.hidden_size)
     itemsize = kind.weight_itemsize
     passes = ("forward", "backward")
-    workspaces = sum(_workspace_size(name, True, *size, itemsize) for name in passes)
-    return kernels.tape_size(*size, lengths, itemsize) + workspaces
+    workspaces = sum(_workspace_size(name, True, *size, itemsize, masks) for name in passes)
+    resets, recurrent, zoneout_h, zoneout_c = masks
+    numbers = recurrent * kind.state_size
+    numbers += steps * (zoneout_h * kind.state_size + zoneout_c * kind.hidden_size)
+    of_masks = batch * (numbers * kind.dtype.itemsize + steps * resets)
+    return kernels.tape_size(*size, lengths, itemsize, masks) + workspaces + of_masks
 
 
 def forward(call: ForwardCall) -> None:

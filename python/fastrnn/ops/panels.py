@@ -110,8 +110,9 @@ class Weights:
     unit_weights : ndarray, (U*H,), or None
     weight_hr : ndarray, (P, H), or None
         The projection.
-    layer_norm : ndarray, (4*G*H + 2*H,), or None
-        Gain and shift of W x, of R h, and, where the cell has c, of c.
+    layer_norm : ndarray, (L,), or None
+        Gain and shift of W x (G*H each), of R h (likewise; not of an independent RNN), and, where
+        the cell has c, of c (H each).
     """
 
     weight_ih: FloatArray
@@ -144,6 +145,11 @@ class LayerKind:
     def state_size(self) -> int:
         """S, the numbers of h: H, or P where there is a projection."""
         return self.options.projection_size or self.hidden_size
+
+    @property
+    def state_symbol(self) -> str:
+        """What messages call S: ``"P"`` or ``"H"``."""
+        return "P" if self.options.projection_size else "H"
 
     @property
     def weight_dtype(self) -> str:
@@ -253,6 +259,20 @@ class Panels:
                     )
                     self._current.add(pass_name)
         return self._panels[pass_name], self.version
+
+    def seen(self, vector: FloatArray, quiet_since: int | None) -> int:
+        """Return the version of the weights, as `get` does, where no panels of them are wanted.
+
+        Parameters
+        ----------
+        vector, quiet_since
+            As for `get`.
+        """
+        with self._lock:
+            if quiet_since is None or quiet_since != self._quiet_since:
+                self._compare(vector)
+                self._quiet_since = quiet_since
+            return self.version
 
     def _compare(self, vector: FloatArray) -> None:
         if self._packed_from is None or not kernels.same_bytes(self._packed_from, vector):
