@@ -135,26 +135,25 @@ def test_every_cell_of_a_network_is_named_and_right(cell, dtype):
     assert_same_bits(last[2][0], kept["h_l1"][0, -1], "h after the last step")
 
 
-@pytest.mark.parametrize("merge", ["concat", "sum", "mean", "product"])
+@pytest.mark.parametrize("merge", [None, "concat", "sum", "mean", "product"])
 @pytest.mark.parametrize("residual", [False, True])
-def test_the_top_cells_merge_to_y(merge, residual):
+def test_each_level_reads_what_it_reads_without(merge, residual):
+    """The layers themselves, one by one; what x holds behind the ends of rows does not matter."""
     inputs = 10 if merge == "concat" else 5
-    net = fr.LSTM(
-        inputs, 5, 3, bidirectional=True, merge=merge, residual=residual, seed=1, dropout=0.3
-    )
+    directions = {} if merge is None else {"bidirectional": True, "merge": merge}
+    net = fr.LSTM(inputs, 5, 3, residual=residual, seed=1, dropout=0.3, **directions)
     rng = np.random.default_rng(0)
     x, lengths = rng.standard_normal((3, 7, inputs)).astype(np.float32), [7, 4, 0]
+    x[1, 4:] = np.nan
     y, _, kept = net(x, lengths=lengths, return_all=["h"])
-    # The layers themselves, one by one; all are those of the network.
     below = x
-    for i, layer in enumerate(
-        part for part in net._stack.layers if not isinstance(part, fr.Dropout)
-    ):
+    levels = [layer for layer in net._stack.layers if not isinstance(layer, fr.Dropout)]
+    for i, layer in enumerate(levels):
         inner = layer.layer if isinstance(layer, fr.Residual) else layer
-        h_forward, _ = inner.layer(below, lengths=lengths)
-        h_reverse, _ = inner.reverse_layer(below, lengths=lengths)
-        assert_same_bits(kept[f"h_l{i}"], h_forward, "forward")
-        assert_same_bits(kept[f"h_l{i}_reverse"], h_reverse, "reverse")
+        cells = {"": inner} if merge is None else {"": inner.layer, "_reverse": inner.reverse_layer}
+        for suffix, single in cells.items():
+            h, _ = single(below, lengths=lengths)
+            assert_same_bits(kept[f"h_l{i}{suffix}"], h, f"level {i} {suffix}")
         below, _ = layer(below, lengths=lengths)
     assert_same_bits(y, below, "y")
 
@@ -206,7 +205,7 @@ def test_no_steps_and_no_rows():
 
 
 def test_training_goes_on_as_before():
-    """The buffers that are read go back to the layer, and its next tape is whole."""
+    """The buffers that are read go back to the layer, each to its place; its next tape is whole."""
     layer = RecurrentLayer("lstm", 3, 4, seed=0)
     x = np.random.default_rng(0).standard_normal((2, 5, 3)).astype(np.float32)
     y, _, tape = layer.forward(x)
@@ -214,6 +213,9 @@ def test_training_goes_on_as_before():
     dx, _ = layer.backward(tape, y)
     y, _, tape = layer.forward(x)
     assert_same_bits(layer.backward(tape, y)[0], dx, "dx")
+    layer(x, return_all=("gates",))
+    buffers = [*layer._buffers.tapes._free, *layer._buffers.forward._free]
+    assert len(buffers) == len({buffer.ctypes.data for buffer in buffers}) == 3
 
 
 X = np.zeros((2, 3, 3), np.float32)

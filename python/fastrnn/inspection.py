@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrnn import _checks, kept_values, ops, sequences
+from fastrnn import kept_values, ops, sequences
 from fastrnn._checks import FloatArray
 from fastrnn.bidirectional import Bidirectional
 from fastrnn.composition import Stacked
@@ -14,7 +14,7 @@ from fastrnn.dropout import Dropout
 from fastrnn.kept_values import Kept, Names
 from fastrnn.merging import merge_into
 from fastrnn.protocol import Layer
-from fastrnn.residual import Residual, _sum
+from fastrnn.residual import Residual
 
 
 def names(kind: ops.LayerKind, value: Any, x: Any) -> Names | None:
@@ -109,8 +109,8 @@ def _run(
             return np.concatenate((first, second), axis=-1)
         return merge_into(layer.merge, first, second, np.empty_like(first))
     if isinstance(layer, Residual):
-        y = _run(layer.layer, x, state, wanted, options, found).copy()  # it may be a cell's h
-        return _sum(y, x, _checks.valid_steps(x.shape[:2], options.get("lengths"), True), None)
+        # At invalid steps, too, where the cells above read nothing.
+        return np.add(x, _run(layer.layer, x, state, wanted, options, found))
     y, _, of_cell = layer(x, state, return_all=wanted, **options)
     found.append(of_cell)
     return y  # type: ignore[no-any-return]  # a single cell's
