@@ -1,6 +1,6 @@
-// Sigmoid, tanh, relu and softsign on lanes (or on one number). Forward and backward use these same functions, and
-// every derivative is written in the activation's value, so that gradients are exact derivatives of what was
-// computed.
+// Sigmoid, tanh, relu and softsign on lanes (or on one number). Forward and backward use these same
+// functions, and every derivative is written in the activation's value, so that gradients are exact
+// derivatives of what was computed.
 #pragma once
 
 #include "lanes.hpp"
@@ -14,8 +14,8 @@ inline constexpr double sigmoid_error_ulp = 3.0;
 inline constexpr double sigmoid_error_ulp_per_unit = 1.5;
 inline constexpr double tanh_error_ulp = 4.0;
 inline constexpr double softsign_error_ulp = 1.5;
-// relu, hard_tanh and identity are exact. hard_sigmoid adds numbers of both signs, so its bound is absolute: in
-// units of the difference between one and the next number.
+// relu, hard_tanh and identity are exact. hard_sigmoid adds numbers of both signs, so its bound is absolute:
+// in units of the difference between one and the next number.
 inline constexpr double hard_sigmoid_error = 0.5;
 
 template <class T>

@@ -71,8 +71,16 @@ struct Storage {
 
   // `sums`: where x and the gates lie; `now` and `next`: the states before and after.
   StepViews<T> step(const Slot& sums, const Slot& now, const Slot& next, Blocked<T> reset_hidden) const {
-    return {x_at(sums),     h_at(now),    c_at(now),        h_at(next),      c_at(next),
-            gates_at(sums), reset_hidden, x_words_at(sums), h_words_at(now), h_words_at(next),
+    return {x_at(sums),
+            h_at(now),
+            c_at(now),
+            h_at(next),
+            c_at(next),
+            gates_at(sums),
+            reset_hidden,
+            x_words_at(sums),
+            h_words_at(now),
+            h_words_at(next),
             functions ? &*functions : nullptr};
   }
 };

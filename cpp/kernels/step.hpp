@@ -43,8 +43,7 @@ template <int most_rows, class Visit>
 FASTRNN_INLINE void for_each_row_group(Range rows, Visit&& visit) {
   static_assert(most_rows == 2 || most_rows == 4);
   Index row = rows.begin;
-  for (; row + most_rows <= rows.end; row += most_rows)
-    visit(std::integral_constant<int, most_rows>{}, row);
+  for (; row + most_rows <= rows.end; row += most_rows) visit(std::integral_constant<int, most_rows>{}, row);
   if (most_rows > 2 && row + 2 <= rows.end) {
     visit(std::integral_constant<int, 2>{}, row);
     row += 2;
@@ -54,8 +53,8 @@ FASTRNN_INLINE void for_each_row_group(Range rows, Visit&& visit) {
 
 // Calls visit(the step's functions), once per loop over rows.
 template <class T, class Visit>
-FASTRNN_INLINE void with_functions(const StepViews<T>& views, Visit&& visit) {
-  if (views.functions == nullptr)
+FASTRNN_INLINE void with_functions(const StepViews<T>& views, const Visit& visit) {
+  if (__builtin_expect(views.functions == nullptr, 1))
     visit(PlainFunctions{});
   else
     visit(*views.functions);
@@ -130,7 +129,7 @@ struct Step {
         const Blocked<T> sums = views.gates.data ? views.gates : sums_in(scratch, units, part, order);
         multiply_units(layout, panels, views, part, first, count, products, sums);
         if (full && products != Products::input) {
-          with_functions(views, [&](const auto& functions) {
+          with_functions(views, [&](const auto& functions) FASTRNN_LAMBDA {
             forward_cells(functions, views, units, part, sums,
                           layout.unit_weights(panels + layout.forward_unit_weights()));
           });
@@ -151,10 +150,10 @@ struct Step {
                        const GradientViews<T>& d, Range rows, const Member& member, Order order) {
     const PanelLayout<Cell, T> layout{size};
     const Range own = own_columns<T>(size.hidden_size, member);
-    with_functions(views, [&](const auto& functions) {
+    with_functions(views, [&](const auto& functions) FASTRNN_LAMBDA {
       constexpr int most_rows = std::decay_t<decltype(functions)>::most_rows;
       for (Index unit = own.begin; unit < own.end; ++unit) {
-        for_each_row_group<most_rows>(rows, [&](auto n, Index row) {
+        for_each_row_group<most_rows>(rows, [&](auto n, Index row) FASTRNN_LAMBDA {
           backward_cells<n>(functions, views, d, unit, row, layout.unit_weights(panels));
         });
       }

@@ -37,8 +37,7 @@ struct Step<GruResetBefore, T> {
     for_each(views, own, rows, [&](const auto& functions, auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
       Cells<n_rows> cells(views.gates, unit, row);
       auto z_lanes = cells.load(z), n_lanes = cells.load(n), dh = load_state<n_rows>(d.dh, unit, row);
-      Cell::backward_candidate(z_lanes, n_lanes, load_state<n_rows>(views.h_prev, unit, row), dh,
-                               functions);
+      Cell::backward_candidate(z_lanes, n_lanes, load_state<n_rows>(views.h_prev, unit, row), dh, functions);
       cells.store(z, z_lanes);
       cells.store(n, n_lanes);
       store_state<n_rows>(d.dh, unit, row, dh);
@@ -49,8 +48,9 @@ struct Step<GruResetBefore, T> {
     for_each(views, own, rows, [&](const auto& functions, auto n_rows, Index unit, Index row) FASTRNN_LAMBDA {
       Cells<n_rows> cells(views.gates, unit, row);
       auto r_lanes = cells.load(r), dh = load_state<n_rows>(d.dh, unit, row);
-      const auto reset_hidden = Cell::backward_gates(r_lanes, load_state<n_rows>(views.h_prev, unit, row),
-                                                     load_state<n_rows>(d.dreset_hidden, unit, row), dh, functions);
+      const auto reset_hidden =
+          Cell::backward_gates(r_lanes, load_state<n_rows>(views.h_prev, unit, row),
+                               load_state<n_rows>(d.dreset_hidden, unit, row), dh, functions);
       cells.store(r, r_lanes);
       store_state<n_rows>(d.dh, unit, row, dh);
       store_state<n_rows>(views.reset_hidden, unit, row, reset_hidden);
@@ -89,10 +89,11 @@ struct Step<GruResetBefore, T> {
   // Calls visit(functions, constant number of rows, unit block, first row).
   template <class Visit>
   static FASTRNN_INLINE void for_each(const StepViews<T>& views, Range units, Range rows, Visit&& visit) {
-    with_functions(views, [&](const auto& functions) {
+    with_functions(views, [&](const auto& functions) FASTRNN_LAMBDA {
       constexpr int most_rows = std::decay_t<decltype(functions)>::most_rows;
       for (Index unit = units.begin; unit < units.end; ++unit)
-        for_each_row_group<most_rows>(rows, [&](auto count, Index row) { visit(functions, count, unit, row); });
+        for_each_row_group<most_rows>(
+            rows, [&](auto count, Index row) FASTRNN_LAMBDA { visit(functions, count, unit, row); });
     });
   }
 
@@ -114,15 +115,16 @@ struct Step<GruResetBefore, T> {
            forward_product<T>(constant(views.h_prev), row, hiddens, {hidden, Shape::second * width}),
            result});
       if (products == Products::input) return;
-      for_each(views, {unit, unit + 1}, {row, row + height}, [&](const auto& functions, auto count, Index, Index m) {
-        Cells<count> cells(views.gates, unit, m);
-        auto r_lanes = cells.load(r), z_lanes = cells.load(z);
-        const auto reset_hidden =
-            Cell::forward_gates(r_lanes, z_lanes, load_state<count>(views.h_prev, unit, m), functions);
-        cells.store(r, r_lanes);
-        cells.store(z, z_lanes);
-        store_state<count>(views.reset_hidden, unit, m, reset_hidden);
-      });
+      for_each(views, {unit, unit + 1}, {row, row + height},
+               [&](const auto& functions, auto count, Index, Index m) FASTRNN_LAMBDA {
+                 Cells<count> cells(views.gates, unit, m);
+                 auto r_lanes = cells.load(r), z_lanes = cells.load(z);
+                 const auto reset_hidden = Cell::forward_gates(
+                     r_lanes, z_lanes, load_state<count>(views.h_prev, unit, m), functions);
+                 cells.store(r, r_lanes);
+                 cells.store(z, z_lanes);
+                 store_state<count>(views.reset_hidden, unit, m, reset_hidden);
+               });
     });
   }
 
@@ -140,13 +142,15 @@ struct Step<GruResetBefore, T> {
                               {panel, packets * width}),
            {},
            sums});
-      for_each(views, {first, first + packets}, {row, row + height}, [&](const auto& functions, auto count, Index unit, Index m) {
-        Cells<count> cells(views.gates, unit, m);
-        auto n_lanes = cells.load(n);
-        const auto h = Cell::forward_candidate(cells.load(z), n_lanes, load_state<count>(views.h_prev, unit, m), functions);
-        store_state<count>(views.h, unit, m, h);
-        cells.store(n, n_lanes);
-      });
+      for_each(views, {first, first + packets}, {row, row + height},
+               [&](const auto& functions, auto count, Index unit, Index m) FASTRNN_LAMBDA {
+                 Cells<count> cells(views.gates, unit, m);
+                 auto n_lanes = cells.load(n);
+                 const auto h = Cell::forward_candidate(cells.load(z), n_lanes,
+                                                        load_state<count>(views.h_prev, unit, m), functions);
+                 store_state<count>(views.h, unit, m, h);
+                 cells.store(n, n_lanes);
+               });
     });
   }
 };
