@@ -216,7 +216,9 @@ class RecurrentLayer(Recurrent):
             shape = (kept.record.batch, kept.record.steps, self.output_size)
             _checks.of_shape("dy", dy, f"(N, T, {self._kind.state_symbol})", shape, self.dtype)
         self._state("dstate", dstate, kept.record.batch)
-        if self._version("backward", kept.dropped is None) != kept.version:
+        dropped = kept.dropped is not None
+        version = self._seen() if dropped else self._packed("backward", None)[1]
+        if version != kept.version:
             raise RuntimeError("tape: the parameters changed since forward; run forward again")
 
     def _backward(
@@ -231,7 +233,8 @@ class RecurrentLayer(Recurrent):
         kept: _Kept = tape.use(self)
         call = self._backward_call(kept, dy, dstate)
         dx, dinitial = ops.backward(call, input_gradient=input_gradient, add_to=add_to)
-        self._add_dropped(call, kept)
+        if kept.dropped is not None:
+            self._add_dropped(call, kept.dropped)
         return dx, _state_of(*dinitial)
 
     def _backward_beside(
@@ -254,18 +257,23 @@ class RecurrentLayer(Recurrent):
         dx, dinitial = ops.backward_beside(
             first, second, input_gradient=input_gradient, add_to=add_to
         )
-        self._add_dropped(first, kept[0])
-        other._add_dropped(second, kept[1])
+        for layer, call, (_, _, dropped) in zip((self, other), (first, second), kept, strict=True):
+            if dropped is not None:
+                layer._add_dropped(call, dropped)
         return dx, (_state_of(*dinitial[0]), _state_of(*dinitial[1]))
 
     def _backward_call(self, kept: _Kept, dy: Any, dstate: Any) -> ops.BackwardCall:
         dh_n, dc_n = self._state("dstate", dstate, kept.record.batch)
         gradients = self._weight_gradients
-        if kept.dropped is not None and self._weight_sums is None:
-            gradients = ops.masked_gradients(gradients)
+        if kept.dropped is None:
+            panels = self._panels.last("backward")
+        else:
+            panels, _ = self._packed("backward", kept.dropped)
+            if self._weight_sums is None:
+                gradients = ops.masked_gradients(gradients)
         return ops.BackwardCall(
             self._kind,
-            self._panels_of("backward", kept.dropped),
+            panels,
             kept.record,
             None if dy is None else np.asarray(dy),
             dh_n,
@@ -275,14 +283,12 @@ class RecurrentLayer(Recurrent):
             self._weight_sums,
         )
 
-    def _add_dropped(self, call: ops.BackwardCall, kept: _Kept) -> None:
+    def _add_dropped(self, call: ops.BackwardCall, dropped: FloatArray) -> None:
         """Add the gradient of the weight_hh that a pass saw, to that of weight_hh itself."""
-        if kept.dropped is None:
-            return
         if call.weight_sums is None:
-            ops.add_masked(self._weight_gradients, call.gradients, kept.dropped)
+            ops.add_masked(self._weight_gradients, call.gradients, dropped)
         else:  # with the sums, over passes that all have the same mask
-            self._dropped_in_sums = kept.dropped
+            self._dropped_in_sums = dropped
 
     def _begin_weight_sums(self) -> None:
         self._weight_sums = ops.new_weight_sums(self._kind, self._buffers)
@@ -394,9 +400,9 @@ class RecurrentLayer(Recurrent):
             )
         if resets is not None:
             masks = (masks or ops.Masks())._replace(resets=resets[..., np.newaxis])
-        version = self._version("forward", dropped is None)
+        panels, version = self._packed("forward", dropped)
         call = ops.forward_call(
-            self._kind, self._panels_of("forward", dropped), x, h0, c0, valid,
+            self._kind, panels, x, h0, c0, valid,
             out=out, record=record, buffers=self._buffers, masks=masks,
         )  # fmt: skip
         return call, (version, dropped)
@@ -407,17 +413,17 @@ class RecurrentLayer(Recurrent):
         assert call.record is not None
         return call.y, _state_of(call.h_n, call.c_n), Tape(self, _Kept(call.record, *weights))
 
-    def _version(self, pass_name: str, packed: bool) -> int:
-        """Return the version of the weights, which are packed then unless DropConnect acts."""
-        weights, quiet_since = self._parameter_vector, self._holders.quiet_since()
-        if not packed:
-            return self._panels.seen(weights, quiet_since)
-        return self._panels.get(pass_name, self._weights, weights, quiet_since)[1]
+    def _packed(self, pass_name: str, dropped: FloatArray | None) -> tuple[FloatArray, int]:
+        """Return the weights packed for a pass, with their mask, and their version."""
+        if dropped is not None:
+            weights = ops.masked_weights(self._weights, dropped)
+            return ops.packed(self._kind, pass_name, weights), self._seen()
+        vector, quiet_since = self._parameter_vector, self._holders.quiet_since()
+        return self._panels.get(pass_name, self._weights, vector, quiet_since)
 
-    def _panels_of(self, pass_name: str, dropped: FloatArray | None) -> FloatArray:
-        if dropped is None:
-            return self._panels.last(pass_name)
-        return ops.packed(self._kind, pass_name, ops.masked_weights(self._weights, dropped))
+    def _seen(self) -> int:
+        """Return the version of the weights where nothing is to be packed."""
+        return self._panels.seen(self._parameter_vector, self._holders.quiet_since())
 
     def _state(
         self, name: str, state: Any, batch: int
