@@ -92,6 +92,8 @@ class RecurrentLayer(Recurrent):
         sizes = (self.input_size, self.hidden_size)
         self._kind = ops.LayerKind(cell, *sizes, self.reverse, self.dtype, bfloat16, self.options)
         self.output_size = self._kind.state_size
+        self._state_symbols = f"(N, {self._kind.state_symbol})"
+        self._output_symbols = f"(N, T, {self._kind.state_symbol})"
         self._masks = TrainingMasks.of(self._kind, recurrent_dropout, drop_connect)
         self._panels = ops.Panels(self._kind)
         self._buffers = ops.LayerBuffers()
@@ -214,7 +216,7 @@ class RecurrentLayer(Recurrent):
         kept: _Kept = tape.content(self)
         if dy is not None:
             shape = (kept.record.batch, kept.record.steps, self.output_size)
-            _checks.of_shape("dy", dy, f"(N, T, {self._kind.state_symbol})", shape, self.dtype)
+            _checks.of_shape("dy", dy, self._output_symbols, shape, self.dtype)
         self._state("dstate", dstate, kept.record.batch)
         dropped = kept.dropped is not None
         version = self._seen() if dropped else self._packed("backward", None)[1]
@@ -392,7 +394,7 @@ class RecurrentLayer(Recurrent):
         batch, steps = x.shape[:2]
         valid = _checks.lengths(lengths, batch, steps)
         h0, c0 = self._state("state", state, batch)
-        resets = _checks.resets(reset, batch, steps)
+        resets = None if reset is None else _checks.resets(reset, batch, steps)
         dropped = None
         if record and (masks is not None or self._masks.acts):
             masks, dropped = self._masks.of_pass(
@@ -430,7 +432,7 @@ class RecurrentLayer(Recurrent):
     ) -> tuple[FloatArray | None, FloatArray | None]:
         if state is None:
             return None, None
-        shape, symbols = (batch, self.output_size), f"(N, {self._kind.state_symbol})"
+        shape, symbols = (batch, self.output_size), self._state_symbols
         if not self._kind.has_cell_state:
             h = _checks.single(name, state)
             return _checks.of_shape(name, h, symbols, shape, self.dtype), None
