@@ -4,6 +4,8 @@ Kernels against the specification, gradients against central differences, and bi
 whatever the other rows, the threads, cuts of a sequence or its being run step by step.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,7 @@ def test_kernels_agree_with_the_specification(case):
     got, expected = run.train(), expected_of(run)
     assert got.keys() == expected.keys()
     for name, array in expected.items():
+        assert np.abs(array).max() < 1e4, f"{name}: numbers that say little"
         assert_near(got[name], array, name)
     if not any(mask is not None for mask in run.masks):
         y, final = run.layer(run.x, run.state, lengths=run.lengths, reset=run.resets)
@@ -84,14 +87,19 @@ def test_kernels_agree_with_the_specification(case):
 
 
 def difference(array, index, loss, at, step=1e-5):
-    """Return the central difference, or None where a kink lies between."""
-    kept = array[index]
-    array[index] = kept + step
-    above = loss()
-    array[index] = kept - step
-    below = loss()
+    """Return the central difference of five points, or None where a kink lies between.
+
+    Of three points it errs by more than 1e-7 where layer normalisation divides by little.
+    """
+    kept, losses = array[index], []
+    for steps in (-2, -1, 1, 2):
+        array[index] = kept + steps * step
+        losses.append(loss())
     array[index] = kept
-    return None if abs(above - 2 * at + below) > 1e-7 else (above - below) / (2 * step)
+    before2, before, after, after2 = losses
+    if max(abs(before + after - 2 * at), abs(before2 + after2 - 2 * at) / 4) > 1e-7:
+        return None
+    return (8 * (after - before) - (after2 - before2)) / (12 * step)
 
 
 @every_case
@@ -100,7 +108,7 @@ def test_gradients_agree_with_central_differences(case):
     how = {"batch": 2, "sizes": (2, 3), "dtype": "float64"}
     run = make_run(case, steps=3, gradient_clip=False, **how)
     gradients = run.train()
-    dstate = leaves(run.dstate)
+    dstate = list(leaves(run.dstate))
 
     def loss():
         y, final, _ = run.forward()
@@ -118,7 +126,9 @@ def test_gradients_agree_with_central_differences(case):
         numeric = np.array([expected[i] for i in smooth])
         exact = np.array([got[i] for i in smooth])
         size = np.linalg.norm(numeric) + np.linalg.norm(exact)
-        assert np.linalg.norm(numeric - exact) < 1e-7 * size + 1e-10, name
+        assert np.linalg.norm(numeric - exact) < 1e-7 * size + 1e-9, (
+            name
+        )  # 1e-9: rounding of the loss
 
 
 # ---- bit for bit ----
@@ -174,34 +184,46 @@ def test_a_sequence_in_two_calls_is_that_in_one(case):
             assert_same_bits(array, whole[name], f"{name}, cut before step {at}")
 
 
-@pytest.mark.parametrize("sizes", [(5, 130)], ids=str)
+def run_on_two_threads(case, batch):
+    """Return the shortest run of T = 4, 8, .. that two threads share; None if there is none."""
+    run = make_run(case, batch=batch, steps=1, sizes=(65, 270))
+    for steps in (4, 8, 16, 32, 64, 128):
+        if run.layer.explain_plan(batch, steps).threads == 2:
+            return make_run(case, batch=batch, steps=steps, sizes=(65, 270))
+    return None
+
+
+@pytest.mark.parametrize("batch", [3, 40])
 @every_case
-def test_threads_change_nothing(case, sizes):
-    """Few rows, split by units, and many, split by rows."""
-    before = fr.get_num_threads()
-    try:
-        for batch, steps in ((3, 24), (40, 4)):
-            run, results = make_run(case, batch=batch, steps=steps, sizes=sizes), []
-            for threads in (1, 2):
-                fr.set_num_threads(threads)
-                results.append(run.train())
-            for name, array in results[1].items():
-                assert_same_bits(array, results[0][name], name)
-    finally:
-        fr.set_num_threads(before)
-
-
-def test_two_threads_are_used():
-    plain = {name: values[0] for name, values in FACTORS.items()}
-    layer = make_run(plain, sizes=(5, 130)).layer
+def test_threads_change_nothing(case, batch):
+    """Few rows, which are split by units where the cell allows it, and many, split by rows."""
     before = fr.get_num_threads()
     try:
         fr.set_num_threads(2)
-        plans = [layer.explain_plan(*size) for size in ((3, 24), (40, 4))]
+        run = run_on_two_threads(case, batch)
+        if run is None:
+            assert "independent" in case["cell"], "two threads would have been used"
+            pytest.skip("too little work for two threads")
+        shared = run.train()
+        fr.set_num_threads(1)
+        for name, array in run.train().items():
+            assert_same_bits(array, shared[name], name)
     finally:
         fr.set_num_threads(before)
-    assert [plan.threads for plan in plans] == [2, 2]
-    assert plans[0].split != plans[1].split
+
+
+def test_rows_and_units_are_both_shared():
+    splits = set()
+    before = fr.get_num_threads()
+    try:
+        fr.set_num_threads(2)
+        for case, batch in itertools.product(CASES, (3, 40)):
+            if run := run_on_two_threads(case, batch):
+                splits.add((case["cell"], run.layer.explain_plan(*run.x.shape[:2]).split))
+    finally:
+        fr.set_num_threads(before)
+    with_gates = [cell for cell in ops.CELLS if "rnn" not in cell]
+    assert splits >= set(itertools.product(with_gates, ("rows", "units")))
 
 
 @pytest.mark.parametrize(
