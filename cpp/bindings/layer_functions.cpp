@@ -24,36 +24,6 @@ Pass pass_of(const std::string& name) {
   throw py::value_error("pass_name: expected forward or backward, got " + name);
 }
 
-// The masks themselves: resets (N, T, 1) of uint8, recurrent (N, S), zoneout_h (N, T, S), zoneout_c (N, T,
-// H).
-using MasksTuple = std::optional<std::tuple<OptionalArray, OptionalArray, OptionalArray, OptionalArray>>;
-MaskKinds kinds_of(const MasksTuple& masks) {
-  if (!masks) return {};
-  const auto& [resets, recurrent, zoneout_h, zoneout_c] = *masks;
-  return {resets.has_value(), recurrent.has_value(), zoneout_h.has_value(), zoneout_c.has_value()};
-}
-template <class T>
-Masks<T> masks_of(Views<T>& views, const MasksTuple& masks, const LayerSize& size) {
-  if (!masks) return {};
-  const auto& [resets, recurrent, zoneout_h, zoneout_c] = *masks;
-  if (zoneout_c && !has_cell_state(size.cell))
-    throw py::value_error("zoneout_c: expected None, this cell has no c");
-  if (recurrent && size.bfloat16)
-    throw py::value_error("recurrent: expected None, bfloat16 weights are for inference");
-  const Size N = size.batch, S = size.steps, state = state_size(size), H = size.hidden_size;
-  return {views.bytes("resets", resets, {N, S, 1}), matrix(views.read("recurrent", recurrent, {N, state})),
-          views.read("zoneout_h", zoneout_h, {N, S, state}), views.read("zoneout_c", zoneout_c, {N, S, H})};
-}
-
-// N and T of x; its other checks follow with the rest.
-std::pair<Size, Size> batch_and_steps(const char* name, const py::array& x) {
-  if (x.ndim() != 3) {
-    throw py::value_error(std::string(name) + ": expected 3 axes (N, T, features), got " +
-                          std::to_string(x.ndim()));
-  }
-  return {x.shape(0), x.shape(1)};
-}
-
 void require_cell_state(Cell cell, const char* name, const OptionalArray& array, bool needed) {
   if (!has_cell_state(cell) && array)
     throw py::value_error(std::string(name) + ": expected None, this cell has no c");
