@@ -36,16 +36,27 @@ OPTIONS += [option._replace(activation_clip=0.6, cell_clip=0.25) for option in O
 
 
 def of_cell(options, cell):
-    """The options as the cell takes them: only cells with c may clip it."""
-    return options if ops.CELLS[cell].has_cell_state else options._replace(cell_clip=0.0)
+    """Return the options that the cell has, the others as they are by default."""
+    plain = ops.CellOptions()
+    if not ops.CELLS[cell].has_cell_state:
+        options = options._replace(cell_clip=0.0, output_activation=plain.output_activation)
+    if "rnn" in cell:
+        options = options._replace(gate_activation=plain.gate_activation)
+    if cell.endswith("relu"):
+        options = options._replace(candidate_activation=plain.candidate_activation)
+    return options
 
 
-def with_options(name="options"):
-    return pytest.mark.parametrize(name, OPTIONS, ids=lambda o: "-".join(map(str, o[:5])))
+CASES = {
+    f"{cell}-{'-'.join(map(str, options[:5]))}": (cell, options)
+    for cell in ops.CELLS
+    for options in (of_cell(options, cell) for options in OPTIONS)
+    if options != ops.CellOptions()
+}
+every_case = pytest.mark.parametrize(("cell", "options"), CASES.values(), ids=CASES)
 
 
 def kind_of(cell, options, dtype="float64", *, reverse=False):
-    options = of_cell(options, cell)
     return ops.LayerKind(cell, INPUTS, HIDDEN, reverse, np.dtype(dtype), options=options)
 
 
@@ -54,15 +65,15 @@ def random_weights(kind, seed=0):
     rows = cell.gates * HIDDEN
 
     def draw(*shape):
-        return rng.uniform(-0.9, 0.9, shape).astype(kind.dtype)
+        return rng.uniform(-0.6, 0.6, shape).astype(kind.dtype)
 
     recurrent = cell.has_recurrent_matrix
     return ops.Weights(
         draw(rows, INPUTS),
-        draw(rows, HIDDEN) / 2 if recurrent else None,
+        draw(rows, HIDDEN) / 3 if recurrent else None,
         draw(rows),
         draw(rows) if recurrent else None,
-        draw(cell.unit_weights * HIDDEN) if cell.unit_weights else None,
+        draw(cell.unit_weights * HIDDEN) / 2 if cell.unit_weights else None,
     )
 
 
@@ -130,9 +141,8 @@ def numpy_layer(kind, weights, x, h, c):
     return y, h, c
 
 
-@with_options()
+@every_case
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cell", ops.CELLS)
 def test_forward_is_that_of_a_numpy_loop(cell, dtype, options):
     for batch, reverse in itertools.product((1, 2, 3, 7), (False, True)):
         kind = kind_of(cell, options, dtype, reverse=reverse)
@@ -146,22 +156,38 @@ def test_forward_is_that_of_a_numpy_loop(cell, dtype, options):
                 assert_near(call.c_n, c, "c_n")
 
 
-@with_options()
-@pytest.mark.parametrize("cell", ops.CELLS)
+@every_case
+def test_a_stream_gives_the_same_bits(cell, options):
+    kind = kind_of(cell, options, "float32")
+    weights, (x, _, _) = random_weights(kind), random_inputs(kind, 3)
+    stream = ops.stream_stack([ops.recurrent_stage(kind, weights)], 3)
+    y = np.empty((3, STEPS, HIDDEN), "float32")
+    for t in range(STEPS):
+        out = np.empty((3, HIDDEN), "float32")
+        stream.step(np.ascontiguousarray(x[:, t]), out)
+        y[:, t] = out
+    assert_same_bits(y, run(kind, weights, x, None, None).y, "y")
+
+
+@every_case
+def test_bfloat16_weights(cell, options):
+    kind = kind_of(cell, options, "float32")
+    weights, inputs = random_weights(kind), random_inputs(kind, 3)
+    rounded = run(replace(kind, bfloat16=True), weights, *inputs).y
+    error = np.abs(rounded - run(kind, weights, *inputs).y).max()
+    assert 0 < error < 0.05
+
+
+@every_case
 def test_options_have_an_effect(cell, options):
     kind = kind_of(cell, options)
-    if cell.endswith("rnn_relu") and not kind.options.activation_clip:
-        return  # has one activation, its own
-    if kind.options == ops.CellOptions():
-        return  # this cell has nothing to clip
     weights, inputs = random_weights(kind), random_inputs(kind, 2)
     plain = run(replace(kind, options=ops.CellOptions()), weights, *inputs)
     assert np.abs(run(kind, weights, *inputs).y - plain.y).max() > 1e-3
 
 
-@with_options()
+@every_case
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cell", ops.CELLS)
 def test_a_row_is_the_same_bits_beside_others(cell, dtype, options):
     kind = kind_of(cell, options, dtype)
     weights, (x, h0, c0) = random_weights(kind), random_inputs(kind, 7)
@@ -191,9 +217,8 @@ def back(kind, weights, call, dy, dh_n=None, dc_n=None):
     return dx, dstate, gradients
 
 
-@with_options()
+@every_case
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-@pytest.mark.parametrize("cell", ops.CELLS)
 def test_gradients_are_central_differences(cell, reverse, options):
     kind = kind_of(cell, options, reverse=reverse)
     weights, rng = random_weights(kind), np.random.default_rng(4)

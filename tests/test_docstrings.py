@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -52,23 +53,48 @@ def test_the_worked_example_of_bptt_runs_and_learns():
     assert names["history"].values("loss")[-1] < 0.2
 
 
-def test_the_page_of_cells_has_the_parameters_of_every_layer():
-    page = Path(__file__).parent.parent / "docs" / "cells.md"
-    lines = [row for row in page.read_text(encoding="utf-8").splitlines() if row.startswith("|")]
-    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    size = {"I": 5, "H": 7}
+def rows_of_parameters():
+    """Yield (call, gates, {parameter: shape as text}) of the tables in docs/cells."""
+    for page in sorted((Path(__file__).parent.parent / "docs" / "cells").glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        lines = [row for row in text.splitlines() if row.startswith("|")]
+        head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+        if head[0] == "layer":
+            for call, gates, *shapes in rows:
+                yield call, gates, dict(zip(head[2:], shapes, strict=True))
+
+
+def test_the_pages_of_cells_have_the_parameters_of_every_layer():
+    size = {"I": 5, "H": 7, "P": 3}
     cells = set()
-    for call, gates, *shapes in rows:
+    for call, gates, shapes in rows_of_parameters():
         layer = eval(f"fastrnn.{call.strip('`')}", {"fastrnn": fastrnn} | size)
         stated = {}
-        for name, text in zip(head[2:], shapes, strict=True):
+        for name, text in shapes.items():
             if text:
-                product = text.partition(":")[0].replace(" H", " * H")
-                stated[f"{name}_l0"] = eval(product.replace(", * H", ", H"), {}, size)
+                product = re.sub(r"(\d) H", r"\1 * H", text.partition(":")[0])
+                stated[f"{name}_l0"] = eval(product, {}, size)
         assert {name: array.shape for name, array in layer.parameters.items()} == stated, call
         table = ops.CELLS[layer._cell]
         assert max(1, len(gates.split())) == table.gates
-        peepholes = shapes[-1].partition(":")[2].split()
+        peepholes = shapes.get("weight_peephole", "").partition(":")[2].split()
         assert len(peepholes) == (table.unit_weights if table.has_recurrent_matrix else 0)
         cells.add(layer._cell)
     assert {cell.replace("relu", "tanh") for cell in ops.CELLS} == cells
+
+
+def test_the_pages_of_cells_place_every_option():
+    own = {"zoneout_c", "cell_clip", "proj_size", "peepholes", "coupled_gates", "output_activation"}
+    everywhere = {
+        "reset", "input_dropout", "recurrent_dropout", "layer_norm", "activation_clip", "zoneout_h",
+        "gradient_clip_value", "gradient_clip_norm",
+    }  # fmt: skip
+    for page, more in {
+        "lstm": own | {"drop_connect", "gate_activation", "candidate_activation"},
+        "gru": {"drop_connect", "gate_activation", "candidate_activation", "reset_after"},
+        "rnn": {"drop_connect", "nonlinearity"},
+        "independent_rnn": {"nonlinearity"},
+    }.items():
+        path = Path(__file__).parent.parent / "docs" / "cells" / f"{page}.md"
+        step = path.read_text(encoding="utf-8").partition("## The step with every option")[2]
+        assert {name for name in everywhere | more if name not in step} == set(), page

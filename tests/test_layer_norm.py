@@ -1,18 +1,17 @@
-"""Layer normalisation inside the recurrence, against a loop over rows and steps that reads like the paper."""
+"""Layer normalisation inside the recurrence, against a loop that reads like the paper."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from fastrnn import get_num_threads, ops, set_num_threads
+from fastrnn import get_num_threads, ops, reference, set_num_threads
 from fastrnn.ops.panels import packed
 from fastrnn.testing import TOLERANCES, assert_near, assert_same_bits, random_lengths
 
 DTYPES = ["float32", "float64"]
 GATED = {"lstm": "ifgo", "lstm_peephole": "ifgo", "lstm_coupled": "igo"}
 GATED |= {"lstm_coupled_peephole": "igo", "gru": "rzn", "gru_reset_before": "rzn"}
-NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "unit_weights", "weight_hr", "layer_norm")
 
 
 class Layer:
@@ -64,7 +63,7 @@ class Layer:
             arrays[2] = arrays[5] = None
         return arrays
 
-    def forward(self, x, h0, c0, lengths=None, *, record=False):
+    def forward(self, x, h0, c0, lengths=None, *, record=False, masks=None):
         call = ops.forward_call(
             self.kind,
             packed(self.kind, "forward", self.weights),
@@ -173,7 +172,7 @@ def run_row(layer, x, h, c):
     return np.array(outputs).reshape(len(x), h.size), h, c
 
 
-def reference(layer, x, h0, c0, lengths):
+def run_rows(layer, x, h0, c0, lengths):
     """Return y, h_n, c_n in float64."""
     y = np.zeros((*x.shape[:2], layer.kind.state_size))
     h_n = np.array(h0, np.float64)
@@ -191,12 +190,12 @@ def reference(layer, x, h0, c0, lengths):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("cell", ops.CELLS)
 def test_forward_is_the_paper_s(cell, dtype, reverse):
-    # Sizes below, at and above the width of a register; one to three rows take other ways than many.
+    # Below, at and above the width of a register; one to three rows take other ways than many.
     for batch, steps, inputs, hidden in [(1, 4, 9, 5), (2, 3, 3, 16), (7, 5, 4, 33), (26, 3, 5, 8)]:
         layer = Layer(cell, inputs, hidden, dtype, reverse=reverse)
         x, h0, c0, *_ = layer.arguments(batch, steps)
         lengths = random_lengths(np.random.default_rng(3), batch, steps)
-        expected = reference(layer, x, h0, c0, lengths)
+        expected = run_rows(layer, x, h0, c0, lengths)
         for record in (False, True):
             call = layer.forward(x, h0, c0, lengths, record=record)
             for name, actual, array in zip(
@@ -206,25 +205,17 @@ def test_forward_is_the_paper_s(cell, dtype, reverse):
                     assert_near(actual, array, f"{cell} {dtype} {name}")
 
 
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("cell", ops.CELLS)
-def test_gradients_are_those_of_central_differences(cell, bias):
-    for batch, steps, inputs, hidden, reverse in [(3, 4, 3, 5, False), (2, 3, 2, 9, True)]:
-        layer = Layer(cell, inputs, hidden, "float64", reverse=reverse, bias=bias)
-        x, h0, c0, dy, dh_n, dc_n = layer.arguments(batch, steps)
-        lengths = np.array([steps, steps - 1, 0][:batch])
-        got = layer.results(x, h0, c0, dy, dh_n, dc_n, lengths)
+def check_gradients(layer, lengths, steps):
+    """Compare all gradients with central differences."""
+    x, h0, c0, dy, dh_n, dc_n = layer.arguments(len(lengths), steps)
 
-        def loss():
-            call = layer.forward(x, h0, c0, lengths)
-            value = float((call.y * dy).sum() + (call.h_n * dh_n).sum())
-            return value if dc_n is None else value + float((call.c_n * dc_n).sum())
+    def loss():
+        call = layer.forward(x, h0, c0, lengths)
+        value = float((call.y * dy).sum() + (call.h_n * dh_n).sum())
+        return value if dc_n is None else value + float((call.c_n * dc_n).sum())
 
-        check_differences(layer, {"dx": x, "dh0": h0, "dc0": c0}, got, loss)
-
-
-def check_differences(layer, states, got, loss):
-    """Compare all gradients with central differences of `loss`."""
+    got = layer.results(x, h0, c0, dy, dh_n, dc_n, lengths)
+    states = {"dx": x, "dh0": h0, "dc0": c0}
     for name, array in {**vars(layer.weights), **states}.items():
         if array is None:
             continue
@@ -243,22 +234,73 @@ def check_differences(layer, states, got, loss):
         assert error < TOLERANCES["gradient"][0], f"{layer.cell} {name}: {error:.3g}"
 
 
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("cell", ops.CELLS)
+def test_gradients_are_those_of_central_differences(cell, bias):
+    check_gradients(Layer(cell, 3, 5, "float64", bias=bias), np.array([4, 3, 0]), 4)
+    check_gradients(Layer(cell, 2, 9, "float64", bias=bias, reverse=True), np.array([3, 2]), 3)
+
+
 @pytest.mark.parametrize("cell", ["lstm", "lstm_coupled_peephole", "lstm_peephole"])
 def test_with_a_projection(cell):
     layer = Layer(cell, 3, 7, "float64", projection_size=4)
-    x, h0, c0, dy, dh_n, dc_n = layer.arguments(3, 4)
+    x, h0, c0, *_ = layer.arguments(3, 4)
     lengths = np.array([4, 2, 3])
-    expected = reference(layer, x, h0, c0, lengths)
+    expected = run_rows(layer, x, h0, c0, lengths)
     call = layer.forward(x, h0, c0, lengths)
     assert_near(call.y, expected[0], "y")
     assert_near(call.c_n, expected[2], "c_n")
+    check_gradients(layer, lengths, 4)
 
-    def loss():
-        c = layer.forward(x, h0, c0, lengths)
-        return float((c.y * dy).sum() + (c.h_n * dh_n).sum() + (c.c_n * dc_n).sum())
 
-    got = layer.results(x, h0, c0, dy, dh_n, dc_n, lengths)
-    check_differences(layer, {"dx": x, "dh0": h0, "dc0": c0}, got, loss)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("cell", ops.CELLS)
+def test_with_all_other_options(cell, reverse):
+    has_c = ops.CELLS[cell].has_cell_state
+    more = {"cell_clip": 0.8, "projection_size": 4, "zoneout_c": 0.2} if has_c else {}
+    options = {
+        "gate_activation": "hard_sigmoid", "candidate_activation": "softsign",
+        "output_activation": "hard_tanh", "activation_clip": 0.9, "zoneout_h": 0.1,
+        "gradient_clip_value": 0.7, "gradient_clip_norm": 1.1, **more,
+    }  # fmt: skip
+    layer = Layer(cell, 3, 7, "float64", reverse=reverse, **options)
+    batch, steps, size = 4, 5, layer.kind.state_size
+    x, h0, c0, dy, dh_n, dc_n = layer.arguments(batch, steps)
+    rng, lengths = np.random.default_rng(5), np.array([5, 2, 0, 4])
+    resets = (rng.random((batch, steps, 1)) < 0.3).astype(np.uint8)
+    keep = rng.random((batch, size)) * 2
+    shares = rng.random((batch, steps, size)), rng.random((batch, steps, 7)) if has_c else None
+    weights = reference.Weights(**vars(layer.weights))
+    given = reference.Options(layer_norm=True, **options)
+    for masks in (None, ops.Masks(resets, keep, *shares)):
+        same = None if masks is None else reference.Masks(resets[..., 0], keep, *shares)
+        rest = {"lengths": lengths, "reverse": reverse, "options": given, "masks": same}
+        expected = reference.run(cell, x, weights, h0, c0, **rest)
+        gradients = reference.bptt(cell, x, weights, dy, dh_n, dc_n, h0, c0, **rest)
+        got = layer.results(x, h0, c0, dy, dh_n, dc_n, lengths, masks)
+        for name, array in (vars(expected) | vars(gradients)).items():
+            if array is not None:
+                parameter = name.removeprefix("d")
+                actual = got[parameter] - 1 if hasattr(layer.weights, parameter) else got[name]
+                assert_near(actual, array, f"{cell} {name}")
+
+
+@pytest.mark.parametrize("cell", ops.CELLS)
+def test_pieces_sum_weight_gradients_as_one_pass(cell):
+    layer = Layer(cell, 5, 18, "float32")
+    x, h0, c0, dy, dh_n, dc_n = layer.arguments(4, 192)  # chunks of 256 rows are 64 steps
+    whole = layer.ones()
+    layer.backward(layer.forward(x, h0, c0, record=True), dy, dh_n, dc_n, whole)
+    pieces, dstate = layer.ones(), (dh_n, dc_n)
+    first = layer.forward(np.ascontiguousarray(x[:, :64]), h0, c0, record=True)
+    last = layer.forward(np.ascontiguousarray(x[:, 64:]), first.h_n, first.c_n, record=True)
+    sums = ops.new_weight_sums(layer.kind, layer.buffers)
+    for call, part in ((last, dy[:, 64:]), (first, dy[:, :64])):
+        _, dstate = layer.backward(call, np.ascontiguousarray(part), *dstate, pieces, sums)
+    ops.add_weight_sums(layer.kind, sums, pieces, layer.buffers)
+    for name, array in vars(whole).items():
+        if array is not None:
+            assert_same_bits(getattr(pieces, name), array, f"{cell} {name}")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,7 +1,6 @@
 // Reading a layer's tape into arrays.
-#include "arrays.hpp"
 #include "functions.hpp"
-#include "layer_size.hpp"
+#include "layer_arrays.hpp"
 
 namespace fastrnn::bindings {
 namespace {

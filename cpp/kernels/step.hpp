@@ -52,8 +52,8 @@ inline constexpr Index band_packets = band_rows * group_blocks;
 
 // Calls visit(the step's functions), once per loop over rows.
 template <class T, class Visit>
-FASTRNN_INLINE void with_functions(const StepViews<T>& views, Visit&& visit) {
-  if (views.functions == nullptr)
+FASTRNN_INLINE void with_functions(const StepViews<T>& views, const Visit& visit) {
+  if (__builtin_expect(views.functions == nullptr, 1))
     visit(PlainFunctions{});
   else
     visit(*views.functions);
@@ -152,7 +152,7 @@ struct Step {
   // The cells of some units and rows, from their sums in `gates`.
   static void compute_cells(const PanelLayout<Cell, T>& layout, const T* panels, const StepViews<T>& views,
                             Range units, Range rows, Blocked<T> gates) {
-    with_functions(views, [&](const auto& functions) {
+    with_functions(views, [&](const auto& functions) FASTRNN_LAMBDA {
       forward_cells(functions, views, units, rows, gates,
                     layout.unit_weights(panels + layout.forward_unit_weights()));
     });
@@ -162,10 +162,10 @@ struct Step {
   static void compute_gradients(const PanelLayout<Cell, T>& layout, const T* panels,
                                 const StepViews<T>& views, const GradientViews<T>& d, Range units,
                                 Range rows) {
-    with_functions(views, [&](const auto& functions) {
+    with_functions(views, [&](const auto& functions) FASTRNN_LAMBDA {
       constexpr int most_rows = std::decay_t<decltype(functions)>::most_rows;
       for (Index unit = units.begin; unit < units.end; ++unit) {
-        for_each_row_group<most_rows>(rows, [&](auto n, Index row) {
+        for_each_row_group<most_rows>(rows, [&](auto n, Index row) FASTRNN_LAMBDA {
           backward_cells<n>(functions, views, d, unit, row, layout.unit_weights(panels));
         });
       }

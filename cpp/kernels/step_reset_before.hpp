@@ -134,7 +134,7 @@ struct Step<GruResetBefore, T> {
   // Calls visit(functions, constant number of rows, unit block, first row).
   template <class Visit>
   static FASTRNN_INLINE void for_each(const StepViews<T>& views, Range units, Range rows, Visit&& visit) {
-    with_functions(views, [&](const auto& functions) {
+    with_functions(views, [&](const auto& functions) FASTRNN_LAMBDA {
       constexpr int most_rows = std::decay_t<decltype(functions)>::most_rows;
       for (Index unit = units.begin; unit < units.end; ++unit)
         for_each_row_group<most_rows>(rows,

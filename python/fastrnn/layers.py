@@ -55,7 +55,7 @@ class LSTM(RecurrentNetwork):
         bias, recurrent_bias, batch_first, dropout, input_dropout, recurrent_dropout, drop_connect,
         variational, zoneout_h, bidirectional, merge, residual, layer_norm, activation_clip,
         gradient_clip_value, gradient_clip_norm, pad_output, learn_initial_state, initializer,
-        dtype, seed, reverse: see `fastrnn.network.RecurrentNetwork`.
+        dtype, seed, reverse: see `fastrnn.options.NetworkOptions`.
 
     Raises
     ------
@@ -156,7 +156,7 @@ class GRU(RecurrentNetwork):
         bias, recurrent_bias, batch_first, dropout, input_dropout, recurrent_dropout, drop_connect,
         variational, zoneout_h, bidirectional, merge, residual, layer_norm, activation_clip,
         gradient_clip_value, gradient_clip_norm, pad_output, learn_initial_state, initializer,
-        dtype, seed, reverse: see `fastrnn.network.RecurrentNetwork`.
+        dtype, seed, reverse: see `fastrnn.options.NetworkOptions`.
 
     Raises
     ------
@@ -231,7 +231,7 @@ class RNN(RecurrentNetwork):
         (not of independent units), variational, zoneout_h, bidirectional, merge, residual,
         layer_norm, activation_clip, gradient_clip_value, gradient_clip_norm, pad_output,
         learn_initial_state, initializer, dtype, seed, reverse: see
-        `fastrnn.network.RecurrentNetwork`.
+        `fastrnn.options.NetworkOptions`.
 
     Raises
     ------

@@ -39,78 +39,20 @@ class RecurrentNetwork(Recurrent):
     """What `LSTM`, `GRU` and `RNN` have in common: everything but the cell.
 
     It builds single layers into `Stacked`, `Bidirectional` and `Residual`, and translates names
-    and states. `LSTM`, `GRU` and `RNN` take these options as keywords beside their own ones:
+    and states.
 
     Parameters
     ----------
-    bias : bool, default True
-        Two biases, bias_ih and bias_hh, as in PyTorch; independent units have bias_ih alone.
-    recurrent_bias : bool, default True
-        False: bias_ih alone.
-    batch_first : bool, default True
-        Sequences are (N, T, features); False: (T, N, features).
-    dropout : float, default 0.0
-        Dropout on the outputs of every layer except the last, in training; this and the following
-        probabilities are at least 0 and below 1.
-    input_dropout : float, default 0.0
-        Dropout on x, in training.
-    recurrent_dropout : float, default 0.0
-        Dropout on h where it enters a product of the next step, in training: one mask (N, H) for
-        all steps of a row (Gal and Ghahramani 2016, "A theoretically grounded application of
-        dropout in recurrent neural networks").
-    drop_connect : float, default 0.0
-        Dropout on the elements of weight_hh, in training: one mask for a whole pass (Wan et al.
-        2013; in recurrent networks Merity et al. 2018).
-    variational : bool, default False
-        The masks of `dropout` and `input_dropout` are the same at all steps of a row (Gal and
-        Ghahramani 2016) instead of drawn for each.
-    zoneout_h : float, default 0.0
-        In training each number of h keeps its old value with this probability; at inference h is
-        the expectation of that (Krueger et al. 2017).
-    bidirectional : bool, default False
-        A second set of weights reads each row from its last valid step to its first.
-    merge : {"concat", "sum", "mean", "product"}, default "concat"
-        How the outputs of both directions become one in every layer, as for `Bidirectional`.
-    residual : bool, default False
-        From the second layer on, add each layer's input to its output (`Residual`); their sizes
-        have to agree.
-    layer_norm : bool, default False
-        Normalise W x, R h and, where the cell has c, c on its way to h (Ba et al. 2016), with
-        parameters norm_weight_ih_l0, norm_bias_ih_l0, norm_weight_hh_l0, norm_bias_hh_l0 (G*H,),
-        norm_weight_c_l0, norm_bias_c_l0 (H,), ...; independent units have no R h.
-    activation_clip : float or None, default None
-        What the activations of gates and candidates see lies within -+ this.
-    gradient_clip_value, gradient_clip_norm : float or None, default None
-        In BPTT, limits of each row's gradient of the state before every step: of its numbers, then
-        of its norm.
-    pad_output : {"zero", "repeat"} or float, default "zero"
-        What y holds behind the ends of rows: zeros, each row's last valid output (then `backward`
-        reads dy there too; rows without a valid step have zeros), or a number.
-    learn_initial_state : bool, default False
-        Parameters h0_l0, and c0_l0 where the cell has c, (H,), ..., zero at first, stand for the
-        initial state of every row where a call is given none.
-    initializer : str, Initializer, mapping or None, default None
-        Initial values other than uniform in +-1/sqrt(H), as for `fastrnn.initializers.initialize`:
-        ``{"weight_hh": "orthogonal", "bias": "forget_bias"}``. Other parameters have the values
-        that they have without it. Not part of `config`, as the values are saved.
-    dtype : dtype, default float32
-        float32 or float64; ``"bfloat16"`` as `to` makes it.
-    seed : int, numpy.random.Generator or None, default None
-        For the initial values and all masks.
-    reverse : bool, default False
-        Run backwards in time (what `Bidirectional` makes of a layer for its second direction).
-
-    Attributes
-    ----------
+    cell : str
+        A name in `ops.CELLS`.
+    input_size : int
+        I.
+    hidden_sizes : tuple of int
+        H of each layer, from the input up.
+    cell_options : ops.CellOptions
+        Those that the cell has by itself.
     options : NetworkOptions
-        These, as given.
-
-    Examples
-    --------
-    >>> import fastrnn as fr
-    >>> layer = fr.GRU(3, 8, zoneout_h=0.1, layer_norm=True)
-    >>> layer.options.zoneout_h
-    0.1
+        All others, which are kept as the attribute `options`.
     """
 
     __signature__: ClassVar[inspect.Signature]
@@ -317,7 +259,8 @@ class RecurrentNetwork(Recurrent):
         if type(x) is not np.ndarray and sequences.is_list(x):
             return sequences.call(self, x, state, lengths, out, reset)
         x, batch_first_out = self._arguments(x, out)
-        reset = _checks.resets(reset, *x.shape[:2], batch_first=self.batch_first)
+        if reset is not None:
+            reset = _checks.resets(reset, *x.shape[:2], batch_first=self.batch_first)
         initial = None
         if state is not None or self._learned is not None:
             initial = self._initial_states(state, x.shape[0])
@@ -353,7 +296,8 @@ class RecurrentNetwork(Recurrent):
         if type(x) is not np.ndarray and sequences.is_list(x):
             return sequences.forward(self, x, state, lengths, out, reset)
         x, batch_first_out = self._arguments(x, out)
-        reset = _checks.resets(reset, *x.shape[:2], batch_first=self.batch_first)
+        if reset is not None:
+            reset = _checks.resets(reset, *x.shape[:2], batch_first=self.batch_first)
         initial = None
         if state is not None or self._learned is not None:
             initial = self._initial_states(state, x.shape[0])

@@ -89,25 +89,10 @@ class RecurrentLayer(Recurrent):
         self.reverse = bool(reverse)
         array_dtype, bfloat16 = _checks.recurrent_dtype(dtype)
         super().__init__(array_dtype)
-        self._kind = ops.LayerKind(
-            cell,
-            self.input_size,
-            self.hidden_size,
-            self.reverse,
-            self.dtype,
-            bfloat16,
-            self.options,
-        )
+        sizes = (self.input_size, self.hidden_size)
+        self._kind = ops.LayerKind(cell, *sizes, self.reverse, self.dtype, bfloat16, self.options)
         self.output_size = self._kind.state_size
-        self._masks = TrainingMasks(
-            self._kind,
-            _checks.probability("recurrent_dropout", recurrent_dropout),
-            _checks.probability("drop_connect", drop_connect),
-        )
-        if drop_connect and not ops.CELLS[cell].has_recurrent_matrix:
-            raise ValueError(
-                f"drop_connect: expected 0.0, as {cell} has no recurrent matrix, got {drop_connect}"
-            )
+        self._masks = TrainingMasks.of(self._kind, recurrent_dropout, drop_connect)
         self._panels = ops.Panels(self._kind)
         self._buffers = ops.LayerBuffers()
         self._weight_sums: FloatArray | None = None
@@ -130,11 +115,8 @@ class RecurrentLayer(Recurrent):
 
     def _bind(self, parameters: FloatArray, gradients: FloatArray, holders: Holders) -> None:
         super()._bind(parameters, gradients, holders)
-        shapes = self.shapes()
-        self._weights, self._weight_gradients = (
-            weights(parameters, shapes),
-            weights(gradients, shapes),
-        )
+        self._weights = weights(parameters, self.shapes())
+        self._weight_gradients = weights(gradients, self.shapes())
 
     @property
     def state_sizes(self) -> tuple[int, ...]:
@@ -289,7 +271,7 @@ class RecurrentLayer(Recurrent):
     def _backward_call(self, kept: _Kept, dy: Any, dstate: Any) -> ops.BackwardCall:
         dh_n, dc_n = self._state("dstate", dstate, kept.record.batch)
         gradients = self._weight_gradients
-        if kept.dropped is not None:
+        if kept.dropped is not None and self._weight_sums is None:
             gradients = ops.masked_gradients(gradients)
         return ops.BackwardCall(
             self._kind,
@@ -415,13 +397,11 @@ class RecurrentLayer(Recurrent):
         valid = _checks.lengths(lengths, batch, steps)
         h0, c0 = self._state("state", state, batch)
         resets = _checks.resets(reset, batch, steps)
-        if record:
-            first_step, of_weights = self._first_step, self._weights.weight_hh
+        dropped = None
+        if record and (masks is not None or self._masks.acts):
             masks, dropped = self._masks.of_pass(
-                masks, batch, steps, self._rng, first_step, of_weights
+                masks, batch, steps, self._rng, self._first_step, self._weights.weight_hh
             )
-        else:
-            masks = dropped = None
         if resets is not None:
             masks = (masks or ops.Masks())._replace(resets=resets[..., np.newaxis])
         version = self._version("forward", dropped is None)

@@ -136,7 +136,7 @@ def run(
         states = _states(row, x[n], tuple(part[n] for part in state0))
         for t, (h, *_) in zip(row.order, states[1:], strict=True):
             y[n, t] = h
-        for part, last in zip(state_n, _crossed(row.resets[-1], states[-1]), strict=True):
+        for part, last in zip(state_n, states[-1], strict=True):
             part[n] = last
     return Result(y, state_n[0], state_n[1] if CELLS[cell].has_cell_state else None)
 
@@ -210,7 +210,7 @@ def bptt(
     totals = [np.zeros_like(parameter) for parameter in parameters]
     for n, row in enumerate(rows):
         states = _states(row, x[n], tuple(part[n] for part in state0))
-        dstate = _crossed(row.resets[-1], tuple(part[n] for part in dstate_n))
+        dstate: State = tuple(part[n] for part in dstate_n)
         for k in reversed(range(len(row.order))):
             t, state_prev = row.order[k], _crossed(row.resets[k], states[k])
             dstate = (dstate[0] + dy[n, t], *dstate[1:])
@@ -241,7 +241,7 @@ class _Row:
     parameters: Parameters
     variant: Variant
     order: range  # the valid steps in the order they are taken
-    resets: list[bool]  # before each of them, and after the last
+    resets: list[bool]  # whether the state before each of them is zero
     zoneout: tuple[Array | None, ...]  # (T, S) of h and (T, H) of c; None: nothing is kept
 
 
@@ -334,9 +334,9 @@ def _checked(
     rows = []
     for n, count in enumerate(counts):
         order = range(count)[:: -1 if reverse else 1]
-        # A step's reset acts on the boundary between it and the one before it in time.
-        crossings = [bool(resets[n, t]) for t in order]
-        crossings = [False, *crossings] if reverse else [*crossings, False]
+        # In reverse the boundary that a step is entered by is that of the step behind it in time.
+        crossings = [bool(resets[n, t + reverse]) for t in order if t + reverse < count]
+        crossings = [False] * (len(order) - len(crossings)) + crossings
         variant = Variant(options, 1.0 if recurrent is None else recurrent[n])
         shares = tuple(None if z is None else z[n] for z in zoneout)
         rows.append(_Row(CELLS[cell], parameters, variant, order, crossings, shares))

@@ -45,7 +45,8 @@ class Masks:
     """Numbers that act on single rows and steps; None: none."""
 
     # (N, T): where true, the state that crosses the boundary between this step and the one before
-    # it in time is zero. So a forward run begins step t, and a reverse run leaves it, with zeros.
+    # it in time is zero. Running forward, also h0 and c0 of a row at its step 0; in reverse, that
+    # of step 0 is not read.
     resets: Array | None = None
     recurrent: Array | None = None  # (N, S), multiplies h_prev where it enters a product
     zoneout_h: Array | None = None  # (N, T, S), the share of h_prev in h, 0 to 1

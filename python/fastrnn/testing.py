@@ -100,13 +100,14 @@ def check_gradients(
     state: Any = None,
     *,
     lengths: Any = None,
+    reset: Any = None,
     seed: int = 0,
     step: float = 1e-5,
 ) -> GradientCheck:
     """Compare `backward` with central differences of `forward`, number by number.
 
-    The loss is a random weighting of all outputs and final states. Dropout layers draw the same
-    masks for every evaluation.
+    The loss is a random weighting of all outputs and final states. All masks are the same for every
+    evaluation.
 
     Parameters
     ----------
@@ -116,6 +117,8 @@ def check_gradients(
         float64 (or integer tokens, which have no gradient).
     state : state or None
     lengths : ndarray of int, (N,), or None
+    reset : ndarray of bool, (N, T), or None
+        For layers that carry a state.
     seed : int, default 0
         Of the weighting and the masks.
     step : float, default 1e-5
@@ -139,10 +142,11 @@ def check_gradients(
     """
     x = np.array(x)
     state = like(state, np.array)
+    more = {} if reset is None else {"reset": reset}
 
     def run() -> tuple[FloatArray, Any, Any]:
         layer.reseed(np.random.default_rng(seed))
-        return layer.forward(x, state, lengths=lengths)
+        return layer.forward(x, state, lengths=lengths, **more)
 
     rng = np.random.default_rng(seed)
     y, final, tape = run()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +12,8 @@ from fastrnn import _checks, initializers, masks, ops
 from fastrnn._checks import FloatArray
 
 
-class TrainingMasks(NamedTuple):
+@dataclass(frozen=True)
+class TrainingMasks:
     """The masks of a layer's forward passes in training.
 
     Attributes
@@ -24,6 +27,23 @@ class TrainingMasks(NamedTuple):
     kind: ops.LayerKind
     recurrent_dropout: float
     drop_connect: float
+
+    @classmethod
+    def of(cls, kind: ops.LayerKind, recurrent_dropout: Any, drop_connect: Any) -> TrainingMasks:
+        """Return those of a layer; raise unless it can have them."""
+        recurrent_dropout = _checks.probability("recurrent_dropout", recurrent_dropout)
+        drop_connect = _checks.probability("drop_connect", drop_connect)
+        if drop_connect and not ops.CELLS[kind.cell].has_recurrent_matrix:
+            raise ValueError(
+                f"drop_connect: expected 0.0, as {kind.cell} has no recurrent matrix, "
+                f"got {drop_connect}"
+            )
+        return cls(kind, recurrent_dropout, drop_connect)
+
+    @cached_property
+    def acts(self) -> bool:
+        """Whether passes draw anything."""
+        return bool(self.drop_connect) or any(self.kinds)
 
     @property
     def kinds(self) -> tuple[bool, bool, bool, bool]:
@@ -56,7 +76,7 @@ class TrainingMasks(NamedTuple):
         """
         if given is not None:
             given = self.checked(given, batch, steps)
-        if not self.drop_connect and not any(self.kinds):
+        if not self.acts:
             return given, None
         key = initializers.random_key(rng)
         drawn = self.draw(key, batch, steps, first_step) if given is None else given

@@ -145,8 +145,8 @@ std::uint32_t stride() { return std::getenv("FASTRNN_EVERY_FLOAT") ? 1 : 4099; }
 }  // namespace
 
 TEST_CASE("sigmoid, tanh and softsign keep their stated error bounds") {
-  const Worst worst[] = {worst_float_error(Sigmoid{}, stride()), worst_double_error(Sigmoid{}),
-                         worst_float_error(Tanh{}, stride()), worst_double_error(Tanh{}),
+  const Worst worst[] = {worst_float_error(Sigmoid{}, stride()),  worst_double_error(Sigmoid{}),
+                         worst_float_error(Tanh{}, stride()),     worst_double_error(Tanh{}),
                          worst_float_error(Softsign{}, stride()), worst_double_error(Softsign{})};
   for (const Worst& w : worst) {
     MESSAGE("error " << w.ulp << " ulp, of its bound " << w.of_bound);

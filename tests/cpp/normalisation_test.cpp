@@ -5,7 +5,12 @@
 
 #include <functional>
 
+#include "cells/gru.hpp"
+#include "cells/gru_reset_before.hpp"
+#include "cells/independent_rnn.hpp"
+#include "cells/lstm.hpp"
 #include "helpers.hpp"
+#include "panel.hpp"
 
 using namespace fastrnn;
 using fastrnn::testing::Array;
@@ -94,7 +99,79 @@ void for_each_case(const Visit& visit) {
   }
 }
 
+// The public parameters at their places in the panels, and back as gradients.
+template <class Cell, class T>
+void check_parameters(Index hidden_size) {
+  constexpr Index width = lane_width<T>;
+  const LayerDimensions size{3, hidden_size, WeightFormat::plain, 0, true};
+  const PanelLayout<Cell, T> layout{size};
+  const Index rows = Cell::gates * hidden_size, products = has_recurrent_section<Cell> ? 2 : 1;
+  Array<T> weight_ih(rows * 3), weight_hh(rows * hidden_size), bias(rows), unit_weights(3 * hidden_size),
+      norm(2 * (products * rows + Cell::has_cell_state * hidden_size)), gradients(norm.size());
+  weight_ih.randomize(1);
+  weight_hh.randomize(2);
+  bias.randomize(3);
+  unit_weights.randomize(4);
+  norm.randomize(5);
+  Array<T> forward(layout.forward_size()), backward(layout.backward_size());
+  const WeightRows<const T> weights{weight_ih.data(),    weight_hh.data(), bias.data(), nullptr,
+                                    unit_weights.data(), nullptr,          norm.data()};
+  pack_forward<Cell, T>(size, weights, forward.data());
+  pack_backward<Cell, T>(size, weights, backward.data());
+  for (const T* panel :
+       {forward.data() + layout.forward_normalisation(), backward.data() + layout.backward_normalisation()}) {
+    const NormalisationPanel<const T> packed = layout.normalisation(panel);
+    for (Index unit = 0; unit < layout.units() * width; ++unit) {
+      const bool inside = unit < hidden_size;
+      for (const Section& section : Cell::sections) {
+        const bool input = section.source == Source::input;
+        for (int b = 0; b < section.blocks; ++b) {
+          const Index public_place = (input ? 0 : 2 * rows) + section.gates[b] * hidden_size + unit;
+          const Blocked<const T>& gains = input ? packed.gain_ih : packed.gain_hh;
+          REQUIRE(gains.at(unit / width, 0)[(section.first + b) * width + unit % width] ==
+                  (inside ? norm[public_place] : T(0)));
+        }
+      }
+      if (!Cell::has_cell_state) continue;
+      const Index gain_c = 2 * products * rows + unit;
+      REQUIRE(packed.gain_c.at(unit / width, 0)[unit % width] == (inside ? norm[gain_c] : T(0)));
+      REQUIRE(packed.shift_c.at(unit / width, 0)[unit % width] ==
+              (inside ? norm[gain_c + hidden_size] : T(0)));
+    }
+  }
+  for (std::size_t i = 0; i < gradients.size(); ++i) gradients[i] = T(10);
+  Array<T> no_weights(weight_hh.size() + weight_ih.size());
+  no_weights.zero();
+  add_bias_gradients<Cell, T>(
+      size, forward.data(),
+      {no_weights.data(), no_weights.data(), nullptr, nullptr, no_weights.data(), nullptr, gradients.data()});
+  for (Index product = 0; product < products; ++product) {
+    for (Index i = 0; i < rows; ++i)
+      REQUIRE(gradients[2 * product * rows + i] == T(10) + norm[2 * product * rows + i]);
+  }
+  for (Index i = 0; Cell::has_cell_state && i < 2 * hidden_size; ++i)
+    REQUIRE(gradients[2 * products * rows + i] == T(10) + norm[2 * products * rows + i]);
+  // Shifts act as biases, and have their gradients.
+  for (const Section& section : Cell::sections) {
+    for (int b = 0; b < section.blocks; ++b) {
+      const Index gate = section.gates[b] * hidden_size;
+      const Index shift = (section.source == Source::input ? 1 : 3) * rows + gate;
+      REQUIRE(gradients[shift] == T(10) + forward[(section.first + b) * width]);
+    }
+  }
+}
+
 }  // namespace
+
+TEST_CASE_TEMPLATE("panels hold gains and shifts at their places", T, float, double) {
+  for (const Index hidden_size : {1, 16, 19}) {
+    check_parameters<Lstm, T>(hidden_size);
+    check_parameters<LstmCoupledPeephole, T>(hidden_size);
+    check_parameters<Gru, T>(hidden_size);
+    check_parameters<GruResetBefore, T>(hidden_size);
+    check_parameters<IndependentRnn<RnnTanh>, T>(hidden_size);
+  }
+}
 
 TEST_CASE_TEMPLATE("rows are normalised as by plain loops", T, float, double) {
   const double tolerance = std::is_same_v<T, float> ? 2e-5 : 1e-12;

@@ -57,7 +57,7 @@ using UnitWeights = std::array<V, Cell::unit_weights.size()>;
 //     pre-activations -> activations, new state
 //   backward(std::array<V, blocks>& a, BackwardState<V>& state, functions, w)
 //     activations -> gradients of the pre-activations
-// where functions are PlainFunctions or ChosenFunctions: sigmoid, tanh and relu in a cell's equations stand for
-// what those have in their places. w, the UnitWeights<Cell, V>, comes only if there are any.
+// where functions are PlainFunctions or ChosenFunctions: sigmoid, tanh and relu in a cell's equations stand
+// for what those have in their places. w, the UnitWeights<Cell, V>, comes only if there are any.
 
 }  // namespace fastrnn

@@ -140,7 +140,7 @@ class ChosenFunction {
  private:
   Activation kind;
   T clip_at = infinity;
-  Line line{};                           // of those that are lines, cut off
+  Line line{};                               // of those that are lines, cut off
   T lowest = -infinity, highest = infinity;  // values
   // The derivative is the product of two lines in -|value|, of which sigmoid and softsign have one sign.
   Line first_factor{}, second_factor{};
@@ -153,8 +153,9 @@ struct ChosenFunctions {
   ChosenFunction<T> gate, candidate, output, rectifier;
   T cell_clip;
 
+  // Not inlined: a step of a stream, which may take 150 ns, asks for it each time.
   template <class V>
-  ChosenFunctions(const CellOptions& options, V lane)
+  __attribute__((noinline)) ChosenFunctions(const CellOptions& options, V lane)
       : gate(options.gate_activation, options.activation_clip, lane),
         candidate(options.candidate_activation, options.activation_clip, lane),
         output(options.output_activation, 0, lane),

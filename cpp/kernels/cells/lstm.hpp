@@ -5,7 +5,8 @@
 // With peepholes (Gers and Schmidhuber 2000) the gates see the cell state:
 //   i = sigmoid(a_i + p_i c_prev), f = sigmoid(a_f + p_f c_prev), o = sigmoid(a_o + p_o c)
 // Coupled gates (Greff et al. 2017, CIFG): f = 1 - i, and no a_f.
-// ChosenFunctions may clip c (Sak et al. 2014): c = clip(f c_prev + i g), and no gradient passes where it did.
+// ChosenFunctions may clip c (Sak et al. 2014): c = clip(f c_prev + i g), and no gradient passes where it
+// did.
 #pragma once
 
 #include "cell.hpp"
