@@ -38,8 +38,8 @@ MAY_IMPORT = {
     "cell_weights": {"_checks", "ops", "protocol"},
     "training_masks": {"_checks", "initializers", "masks", "ops"},
     "recurrent": {
-        "_checks", "cell_weights", "initializers", "kept_values", "ops", "plan", "protocol", "sharing",
-        "training_masks",
+        "_checks", "cell_weights", "initializers", "kept_values", "ops", "plan", "protocol",
+        "sharing", "training_masks",
     },
     "dropout": {"_checks", "initializers", "masks", "protocol"},
     "merging": {"_checks"},
@@ -57,8 +57,8 @@ MAY_IMPORT = {
     "options": {"_checks", "initializers", "merging", "output_padding"},
     "network": {
         "_checks", "bidirectional", "composition", "dropout", "initial_state", "initializers",
-        "inspection", "ops", "options", "output_padding", "plan", "protocol", "recurrent", "residual",
-        "sequences", "sharing", "states",
+        "inspection", "ops", "options", "output_padding", "plan", "protocol", "recurrent",
+        "residual", "sequences", "sharing", "states",
     },
     "inspection": {
         "_checks", "bidirectional", "composition", "dropout", "kept_values", "merging", "ops",

@@ -257,10 +257,10 @@ def test_stacks_may_begin_with_dropout():
 # ---- checkpoints ----
 
 
-def segmented(make, batch, steps):
+def segmented(make, batch, steps, reset=False):
     """Return a checkpointed layer that runs in several segments, and the layer by itself."""
     with pytest.raises(ValueError, match="memory_budget: expected at least") as caught:
-        fr.Checkpointed(make(), memory_budget=1).segments(batch, steps)
+        fr.Checkpointed(make(), memory_budget=1).segments(batch, steps, reset=reset)
     least = int(re.search(r"at least (\d+) bytes", str(caught.value))[1])
     layer = fr.Checkpointed(make(), memory_budget=least)
     assert len(layer.segments(batch, steps)) > 1
@@ -276,7 +276,7 @@ def test_segments_have_the_masks_of_the_whole(reverse, batch_first, monkeypatch)
             recurrent_dropout=0.5, drop_connect=0.2, reverse=reverse, batch_first=batch_first,
         )  # fmt: skip
 
-    layer, plain = segmented(make, 64, 60)
+    layer, plain = segmented(make, 64, 60, reset=True)
     calls = []
     call = ops.forward_call
     monkeypatch.setattr(ops, "forward_call", lambda *a, **k: calls.append((a, k)) or call(*a, **k))
@@ -290,7 +290,7 @@ def test_segments_have_the_masks_of_the_whole(reverse, batch_first, monkeypatch)
     whole = [k["masks"] for _, k in calls]
     calls.clear()
     y_parts, _, tape_parts = layer.forward(x, reset=reset)
-    times = layer.segments(64, 60)
+    times = layer.segments(64, 60, reset=True)
     judged = [c for c in calls if c[0][2].shape[1] == 0]  # no steps: the state alone
     assert len(calls) - len(judged) == 2 * len(times)
     parts = [k["masks"] for a, k in calls if a[2].shape[1]]
@@ -326,3 +326,10 @@ def test_gradients_of_segments_with_all_masks(ragged):
     lengths = RNG.integers(0, 13, 40) if ragged else None
     check = check_gradients(layer, 0.5 * RNG.standard_normal((40, 12, 2)), lengths=lengths)
     assert 0 < check.error < TOLERANCES["gradient"][0], check
+
+
+def test_resets_count_in_the_memory_of_a_pass():
+    layer = fr.LSTM(3, 64, 2)
+    kept = 2 * 32 * 50 * 64 * 4  # c twice, of both layers
+    more = layer.training_bytes(32, 50, reset=True) - layer.training_bytes(32, 50)
+    assert kept <= more < 1.2 * kept

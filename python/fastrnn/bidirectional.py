@@ -180,12 +180,16 @@ class Bidirectional(_Composite, _RecurrentComposite):
         for inner in tapes:
             inner.discard()
 
-    def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
+    def training_bytes(
+        self, batch_size: int, steps: int, lengths: Any = None, *, reset: bool = False
+    ) -> int:
         """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes."""
         both = (self.layer, self.reverse_layer)
         # Side by side, the second direction has a dx of its own.
         dx = batch_size * steps * self.input_size * self.dtype.itemsize
-        return dx + sum(layer.training_bytes(batch_size, steps, lengths) for layer in both)
+        return dx + sum(
+            layer.training_bytes(batch_size, steps, lengths, reset=reset) for layer in both
+        )
 
     def _reversed(self, rng: np.random.Generator) -> Recurrent:
         return Bidirectional(

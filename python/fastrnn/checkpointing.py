@@ -196,7 +196,8 @@ class Checkpointed(Recurrent):
         _checks.of_shape("out", out, "that of y", shape, self.dtype)
         # No steps: judges the state, and copies it, which the caller may overwrite.
         _, begin = self.layer(self._cut(x, 0, 0), state)
-        times = self._times(batch, steps, valid, sum(part.nbytes for part in leaves(begin)))
+        state_bytes = sum(part.nbytes for part in leaves(begin))
+        times = self._times(batch, steps, valid, state_bytes, reset=reset is not None)
         now = None if state is None else begin
         arguments = _Arguments(x, valid, resets, copy.deepcopy(self._rng))
         segments: list[_Segment] = []
@@ -311,7 +312,9 @@ class Checkpointed(Recurrent):
 
     # ---- segments ----
 
-    def segments(self, batch_size: int, steps: int, lengths: Any = None) -> list[tuple[int, int]]:
+    def segments(
+        self, batch_size: int, steps: int, lengths: Any = None, *, reset: bool = False
+    ) -> list[tuple[int, int]]:
         """Return the segments of time (first step, one past the last), in order of running.
 
         Parameters
@@ -319,6 +322,8 @@ class Checkpointed(Recurrent):
         batch_size, steps : int
             N and T, at least 1.
         lengths : ndarray of int, (N,), or None
+        reset : bool, default False
+            Whether the pass has resets.
 
         Raises
         ------
@@ -330,12 +335,19 @@ class Checkpointed(Recurrent):
         shape = (batch, 0) if self.batch_first else (0, batch)
         _, begin = self.layer(np.empty((*shape, self.input_size), self.dtype))
         size = sum(part.nbytes for part in leaves(begin))
-        return self._times(batch, steps, _checks.lengths(lengths, batch, steps), size)
+        valid = _checks.lengths(lengths, batch, steps)
+        return self._times(batch, steps, valid, size, reset=reset)
 
     def _times(
-        self, batch: int, steps: int, lengths: NDArray[np.int64] | None, state_bytes: int
+        self,
+        batch: int,
+        steps: int,
+        lengths: NDArray[np.int64] | None,
+        state_bytes: int,
+        *,
+        reset: bool,
     ) -> list[tuple[int, int]]:
-        if self.layer.training_bytes(batch, steps, lengths) <= self.memory_budget:
+        if self.layer.training_bytes(batch, steps, lengths, reset=reset) <= self.memory_budget:
             return [(0, steps)]
         chunk = max(CHUNK_ROWS // max(batch, 1), 1)
         features = self.input_size + self.output_size  # dx and y of a segment
@@ -344,7 +356,7 @@ class Checkpointed(Recurrent):
             length = min(chunks * chunk, steps)
             valid = None if lengths is None else np.minimum(lengths, length)
             arrays = batch * length * features * self.dtype.itemsize
-            return self.layer.training_bytes(batch, length, valid) + arrays
+            return self.layer.training_bytes(batch, length, valid, reset=reset) + arrays
 
         def needed(chunks: int) -> int:
             checkpoints = -(-steps // min(chunks * chunk, steps))
@@ -392,9 +404,11 @@ class Checkpointed(Recurrent):
         twin = self.layer.reversed_twin(rng)
         return Checkpointed(twin, memory_budget=self.memory_budget, seed=rng)
 
-    def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
+    def training_bytes(
+        self, batch_size: int, steps: int, lengths: Any = None, *, reset: bool = False
+    ) -> int:
         """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes."""
-        whole = self.layer.training_bytes(batch_size, steps, lengths)
+        whole = self.layer.training_bytes(batch_size, steps, lengths, reset=reset)
         return min(whole, self.memory_budget)
 
     def config(self) -> dict[str, Any]:

@@ -293,7 +293,9 @@ class Stacked(_Chain, _RecurrentComposite):
             return sequences.forward(self, x, state, lengths, out, reset)
         return self._record(x, state, lengths, out, reset)
 
-    def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
+    def training_bytes(
+        self, batch_size: int, steps: int, lengths: Any = None, *, reset: bool = False
+    ) -> int:
         """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes."""
         # Between two layers lie y and dy; a mask and its product with what comes in at dropout.
         features, numbers = self.input_size, 0
@@ -302,7 +304,10 @@ class Stacked(_Chain, _RecurrentComposite):
                 features = layer.output_size
             numbers += 2 * features
         numbers -= 2 * features
-        total = sum(layer.training_bytes(batch_size, steps, lengths) for layer in self._recurrent)
+        total = sum(
+            layer.training_bytes(batch_size, steps, lengths, reset=reset)
+            for layer in self._recurrent
+        )
         return total + batch_size * steps * numbers * self.dtype.itemsize
 
     def _reversed(self, rng: np.random.Generator) -> Recurrent:

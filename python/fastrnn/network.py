@@ -345,9 +345,11 @@ class RecurrentNetwork(Recurrent):
             learned.add_gradients(cells)
         return None if dx is None else self._axes(dx), self._layout.packed(cells)
 
-    def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
+    def training_bytes(
+        self, batch_size: int, steps: int, lengths: Any = None, *, reset: bool = False
+    ) -> int:
         """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes."""
-        return self._stack.training_bytes(batch_size, steps, lengths)
+        return self._stack.training_bytes(batch_size, steps, lengths, reset=reset)
 
     def reversed_twin(self, seed: Seed) -> RecurrentNetwork:
         """Return a layer like this one that runs the other way in time, with its own weights."""

@@ -339,7 +339,9 @@ class Recurrent(Layer):
         """Return a layer like this one that runs the other way in time, with its own weights."""
 
     @abstractmethod
-    def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
+    def training_bytes(
+        self, batch_size: int, steps: int, lengths: Any = None, *, reset: bool = False
+    ) -> int:
         """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes.
 
         Parameters
@@ -347,6 +349,8 @@ class Recurrent(Layer):
         batch_size, steps : int
             N and T.
         lengths : ndarray of int, (N,), or None
+        reset : bool, default False
+            Whether the pass has resets.
         """
 
 

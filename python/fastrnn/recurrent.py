@@ -323,10 +323,13 @@ class RecurrentLayer(Recurrent):
         """Draw masks from `rng` from now on."""
         self._rng = rng
 
-    def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
+    def training_bytes(
+        self, batch_size: int, steps: int, lengths: Any = None, *, reset: bool = False
+    ) -> int:
         """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes."""
         valid = _checks.lengths(lengths, batch_size, steps)
-        total = ops.training_bytes(self._kind, batch_size, steps, valid, self._masks.kinds)
+        kinds = (reset, *self._masks.kinds[1:])
+        total = ops.training_bytes(self._kind, batch_size, steps, valid, kinds)
         return total + self._masks.weight_bytes(self._weights.weight_hh)
 
     def reversed_twin(self, seed: int | np.random.Generator | None) -> RecurrentLayer:

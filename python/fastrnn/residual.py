@@ -131,7 +131,9 @@ class Residual(_Composite, _RecurrentComposite):
     def _discard(self, tape: Tape) -> None:
         tape.use(self)[0].discard()
 
-    def training_bytes(self, batch_size: int, steps: int, lengths: Any = None) -> int:
+    def training_bytes(
+        self, batch_size: int, steps: int, lengths: Any = None, *, reset: bool = False
+    ) -> int:
         """Return the memory of a forward and backward pass beside x, y, dy and dx, in bytes.
 
         Raises
@@ -144,7 +146,7 @@ class Residual(_Composite, _RecurrentComposite):
                 f"layer: expected a recurrent layer, got {type(self.layer).__name__}, "
                 "whose memory is not known"
             )
-        return self.layer.training_bytes(batch_size, steps, lengths)
+        return self.layer.training_bytes(batch_size, steps, lengths, reset=reset)
 
     def _reversed(self, rng: np.random.Generator) -> Recurrent:
         if not isinstance(self.layer, Recurrent):

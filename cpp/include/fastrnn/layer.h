@@ -135,9 +135,9 @@ struct Weights {
 // Numbers that act on single rows and steps; each may be null.
 template <class T>
 struct Masks {
-  // (N, T, 1): where not zero, no state crosses from the step before this one to it, or, in reverse, from this
-  // one to the step before it: the step that would receive it starts from zero. In reverse step 0 has no such
-  // step, and the final state is what it leaves.
+  // (N, T, 1): where not zero, no state crosses from the step before this one to it, or, in reverse, from
+  // this one to the step before it: the step that would receive it starts from zero. In reverse step 0 has no
+  // such step, and the final state is what it leaves.
   Sequence<const std::uint8_t> resets{};
   Matrix<const T> recurrent{};    // (N, S): multiplies h_prev where it enters a product
   Sequence<const T> zoneout_h{};  // (N, T, S): the share of h_prev in h, 0..1
