@@ -174,8 +174,9 @@ def test_bfloat16_weights(cell, options):
     kind = kind_of(cell, options, "float32")
     weights, inputs = random_weights(kind), random_inputs(kind, 3)
     rounded = run(replace(kind, bfloat16=True), weights, *inputs).y
-    error = np.abs(rounded - run(kind, weights, *inputs).y).max()
-    assert 0 < error < 0.05
+    error = np.abs(rounded - run(kind, weights, *inputs).y).max(axis=(0, 2))
+    assert 0 < error[0] < 0.02  # some of the cells grow, and roundings with them
+    assert 0 < error[1] < 0.02
 
 
 @every_case

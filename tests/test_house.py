@@ -188,10 +188,10 @@ def test_cpp_files_include_only_whom_they_may(path):
 
 def test_kernels_include_downwards_only():
     order = [
-        "lanes", "activations", "pair", "arena", "blocked", "threads", "masks", "tile", "panel",
-        "sorted_rows", "schedule", "products", "unit_weights", "step", "step_reset_before", "plan",
-        "phases", "sequence",
-        "read_tape", "bptt", "linear", "any_cell", "stream",
+        "lanes", "activations", "blocked", "pair", "arena", "threads", "masks", "tile",
+        "normalisation", "panel_layout", "panel", "sorted_rows", "schedule", "products", "affine",
+        "unit_weights", "step", "step_reset_before", "step_normalised", "state_passes", "storage",
+        "plan", "phases", "sequence", "read_tape", "bptt", "linear", "any_cell", "stream",
     ]  # fmt: skip
     places = {f"{name}.hpp": i for i, name in enumerate(order)}
     headers = {p.name for p in (CPP / "kernels").glob("*.hpp")}

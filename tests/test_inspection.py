@@ -1,51 +1,78 @@
 """What `return_all` hands out: every cell's h, c and gates, against the specification."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastrnn as fr
-from cases import draw, network, reference_weights, state_of
+from cases import draw, network, state_of
 from fastrnn import _isa, ops, reference, reference_cells
 from fastrnn.recurrent import RecurrentLayer
 from fastrnn.testing import assert_near, assert_same_bits, random_lengths
 
 SIZES = [(5, 9, 3, 4), (70, 11, 2, 33), (1, 3, 1, 1)]  # the second: several chunks, padded lanes
 
-#: The specification's gates of one step, from its parameters, x (I,) and the state before.
+
+def lstm_gates(row, x, before, *, coupled=False):
+    gates = reference_cells._lstm_gates(coupled, row.parameters, x, before, row.variant)
+    s, t = row.variant.gate.value, row.variant.candidate.value
+    forget = [] if gates.a_f is None else [s(gates.a_f)]
+    return [s(gates.a_i), *forget, t(gates.a_g), s(gates.a_o)]
+
+
+def gru_gates(row, x, before, *, of=reference_cells._gru_parts):
+    a_r, a_z, a_n, *_ = of(row.parameters, x, before, row.variant)
+    s, t = row.variant.gate.value, row.variant.candidate.value
+    return [s(a_r), s(a_z), t(a_n)]
+
+
+def rnn_gates(row, x, before):
+    return row.kind.step(row.parameters, x, before, row.variant)  # h is the one activation
+
+
+#: The specification's gates of one step, from its row, x (I,) and the state before.
 GATES = {
-    "lstm": lambda p, x, state: reference_cells._lstm_gates(p, x, state)[:4],
-    "lstm_coupled": lambda p, x, state: reference_cells._lstm_coupled_gates(p, x, state)[:3],
-    "gru": lambda p, x, state: reference_cells._gru_gates(p, x, state[0])[:3],
-    "gru_reset_before": lambda p, x, state: reference_cells._gru_reset_before_gates(p, x, state[0]),
+    "lstm": lstm_gates,
+    "lstm_coupled": partial(lstm_gates, coupled=True),
+    "gru": gru_gates,
+    "gru_reset_before": partial(gru_gates, of=reference_cells._gru_reset_before_parts),
 }
 GATES |= {f"{cell}_peephole": GATES[cell] for cell in ("lstm", "lstm_coupled")}
+GATES |= {cell: rnn_gates for cell in ops.CELLS if ops.CELLS[cell].gates == 1}
 
 
 def names_of(cell):
     return ("h", "c", "gates") if ops.CELLS[cell].has_cell_state else ("h", "gates")
 
 
-def expected(layer, x, state, lengths):
-    """Run the specification step by step: h, c (N, T, H), gates (N, T, G, H), zero elsewhere."""
-    cell, kind = layer.cell, reference.CELLS[layer.cell]
-    x = x.astype(float)
-    parameters, orders = reference._checked(
-        cell, x, reference_weights(layer), lengths, layer.reverse
+def expected(layer, x, state, lengths, resets=None):
+    """Run the specification step by step: h (N, T, S), c (N, T, H), gates (N, T, G, H)."""
+    cell, x = layer.cell, x.astype(float)
+    given = {k: None if w is None else w.astype(float) for k, w in vars(layer._weights).items()}
+    rows = reference._checked(
+        cell,
+        x,
+        reference.Weights(**given),
+        lengths,
+        layer.reverse,
+        reference.Options(**layer.options._asdict()),
+        reference.Masks(resets=resets),
     )
-    shape = (*x.shape[:2], layer.hidden_size)
-    found = {"h": np.zeros(shape), "c": np.zeros(shape)}
-    found["gates"] = np.zeros((*shape[:2], kind.num_gates, shape[2]))
-    for n, order in enumerate(orders):
-        before = tuple(np.asarray(part[n], float) for part in state)
-        for t in order:
-            after = kind.step(parameters, x[n, t], before)
-            # An RNN's gate is its h.
-            gates = GATES[cell](parameters, x[n, t], before) if cell in GATES else after[:1]
-            found["gates"][n, t] = gates
-            found["h"][n, t], found["c"][n, t] = after[0], after[-1]
-            before = after
+    batch, steps, hidden_size = *x.shape[:2], layer.hidden_size
+    found = {"h": np.zeros((batch, steps, layer.output_size))}
+    found["c"] = np.zeros((batch, steps, hidden_size))
+    found["gates"] = np.zeros((batch, steps, ops.CELLS[cell].gates, hidden_size))
+    for n, row in enumerate(rows):
+        states = reference._states(row, x[n], tuple(part[n].astype(float) for part in state))
+        for k, t in enumerate(row.order):
+            before = reference._crossed(row.resets[k], states[k])
+            found["h"][n, t], *c = states[k + 1]
+            if c:
+                found["c"][n, t] = c[0]
+            found["gates"][n, t] = GATES[cell](row, x[n, t], before)
     return {name: found[name] for name in names_of(cell)}
 
 
@@ -82,9 +109,71 @@ def test_a_layer_agrees_with_the_reference(cell, dtype, ragged, reverse):
         check(cell, sizes, dtype, reverse=reverse, lengths=lengths)
 
 
+#: What changes what a step computes; "zoneout_c" and others are for cells with c.
+OPTIONS = {
+    "activations": {"gate_activation": "hard_sigmoid", "candidate_activation": "softsign"},
+    "clips": {"activation_clip": 0.4, "cell_clip": 0.3},
+    "layer normalisation": {"layer_norm": True},
+    "zoneout": {"zoneout_h": 0.25, "zoneout_c": 0.375},
+    "projection": {"projection_size": 5, "output_activation": "identity"},
+}
+OPTIONS["all"] = {name: value for options in OPTIONS.values() for name, value in options.items()}
+OPTIONS["none"] = {}
+FOR_CELLS_WITH_C = ("cell_clip", "zoneout_c", "projection_size", "output_activation")
+
+
+def options_of(cell, name):
+    """Return those options that the cell can have."""
+    options = dict(OPTIONS[name])
+    for option in () if ops.CELLS[cell].has_cell_state else FOR_CELLS_WITH_C:
+        options.pop(option, None)
+    if ops.CELLS[cell].gates == 1:
+        options.pop("gate_activation", None)
+    if cell.endswith("relu"):
+        options.pop("candidate_activation", None)
+    return options
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("cell", ops.CELLS)
+def test_options_agree_with_the_reference(cell, name, reset, reverse):
+    """c is that after a step, also where the next one begins with a reset."""
+    rng = np.random.default_rng(3)
+    options = options_of(cell, name)
+    layer = RecurrentLayer(cell, 3, 19, reverse=reverse, dtype="float64", seed=0, options=options)
+    layer.parameter_vector[...] += 0.2 * rng.standard_normal(layer.parameter_vector.shape)
+    x, lengths = rng.standard_normal((40, 15, 3)), random_lengths(rng, 40, 15)
+    resets = rng.random((40, 15)) < 0.3 if reset else None
+    state = state_of(
+        cell, rng.standard_normal((40, layer.output_size)), rng.standard_normal((40, 19))
+    )
+    y, _, kept = layer(x, state, lengths=lengths, reset=resets, return_all=names_of(cell))
+    assert_same_bits(y, layer(x, state, lengths=lengths, reset=resets)[0], "y")
+    for key, values in expected(layer, x, parts_of(cell, state), lengths, resets).items():
+        assert_near(kept[key], values, f"{cell} {key}")
+
+
+def test_resets_of_a_network_act_in_every_cell():
+    net = fr.LSTM(3, 4, 2, bidirectional=True, batch_first=False, dtype="float64", seed=0)
+    rng = np.random.default_rng(0)
+    x, resets = rng.standard_normal((9, 2, 3)), rng.random((9, 2)) < 0.3  # (T, N)
+    y, _, kept = net(x, reset=resets, return_all=("h", "c", "gates"))
+    below = x.swapaxes(0, 1)
+    for level in range(2):
+        for suffix in (f"_l{level}", f"_l{level}_reverse"):
+            zero = (np.zeros((2, 4)),) * 2
+            values = expected(cells_of(net)[suffix], below, zero, None, resets.T)
+            for name, array in values.items():
+                assert_near(kept[name + suffix].swapaxes(0, 1), array, name + suffix)
+        both = (kept[f"h_l{level}"], kept[f"h_l{level}_reverse"])
+        below = np.concatenate(both, axis=-1).swapaxes(0, 1)
+    assert_same_bits(y, np.ascontiguousarray(below.swapaxes(0, 1)), "y")
+
+
 def test_there_are_gates_for_every_cell():
-    plain = {cell for cell in ops.CELLS if ops.CELLS[cell].gates == 1}
-    assert set(GATES) | plain == set(ops.CELLS)
+    assert set(GATES) == set(ops.CELLS)
 
 
 @settings(max_examples=30, deadline=None)
@@ -260,7 +349,7 @@ def test_the_kernel_refuses_what_does_not_fit():
     tape.fill(0)
     gates = np.zeros((2, 3, 12), np.float32)
     good = {"cell": "gru", "tape": tape, "input_size": 3, "lengths": None, "reverse": False}
-    good |= {"masks": (False,) * 4, "c": None, "gates": gates, "workspace": workspace}
+    good |= {"masks": None, "c": None, "gates": gates, "workspace": workspace}
     kernels.read_tape(**good)
     for change, text in [
         ({"gates": gates[0]}, "gates: expected 3 axes"),

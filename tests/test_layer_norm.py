@@ -64,38 +64,33 @@ class Layer:
         return arrays
 
     def forward(self, x, h0, c0, lengths=None, *, record=False, masks=None):
+        panels = packed(self.kind, "forward", self.weights)
         call = ops.forward_call(
-            self.kind,
-            packed(self.kind, "forward", self.weights),
-            x,
-            h0,
-            c0,
-            lengths,
-            out=None,
-            record=record,
-            buffers=self.buffers,
-        )
+            self.kind, panels, x, h0, c0, lengths,
+            out=None, record=record, buffers=self.buffers, masks=masks,
+        )  # fmt: skip
         ops.forward(call)
         return call
 
-    def results(self, x, h0, c0, dy, dh_n, dc_n, lengths=None):
-        """Return everything that a training step gives, by name; gradients are added to ones."""
-        call = self.forward(x, h0, c0, lengths, record=True)
-        gradients = ops.Weights(
+    def ones(self):
+        """Return an array of ones for each of the weights."""
+        return ops.Weights(
             *(None if w is None else np.ones_like(w) for w in vars(self.weights).values())
         )
+
+    def backward(self, call, dy, dh_n, dc_n, gradients, weight_sums=None):
+        """Return dx, (dh0, dc0)."""
+        panels = packed(self.kind, "backward", self.weights)
         back = ops.BackwardCall(
-            self.kind,
-            packed(self.kind, "backward", self.weights),
-            call.record,
-            dy,
-            dh_n,
-            dc_n,
-            gradients,
-            self.buffers,
-            None,
+            self.kind, panels, call.record, dy, dh_n, dc_n, gradients, self.buffers, weight_sums
         )
-        dx, (dh0, dc0) = ops.backward(back, input_gradient=True, add_to=None)
+        return ops.backward(back, input_gradient=True, add_to=None)
+
+    def results(self, x, h0, c0, dy, dh_n, dc_n, lengths=None, masks=None):
+        """Return everything that a training step gives, by name; gradients are added to ones."""
+        call = self.forward(x, h0, c0, lengths, record=True, masks=masks)
+        gradients = self.ones()
+        dx, (dh0, dc0) = self.backward(call, dy, dh_n, dc_n, gradients)
         named = {"y": call.y, "h_n": call.h_n, "c_n": call.c_n, "dx": dx, "dh0": dh0, "dc0": dc0}
         named |= vars(gradients)
         return {name: array for name, array in named.items() if array is not None}

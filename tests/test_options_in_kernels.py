@@ -218,7 +218,7 @@ DIFFERENTIABLE = {
     "proj_size": ({"proj_size": 2}, CELLS_WITH_C),
     "recurrent_bias": ({"recurrent_bias": False}, ops.CELLS),
     "proj_size, layer_norm, masks": (
-        {"proj_size": 2, "layer_norm": True, "recurrent_dropout": 0.3, "zoneout_h": 0.3,
+        {"proj_size": 4, "layer_norm": True, "recurrent_dropout": 0.3, "zoneout_h": 0.3,
          "zoneout_c": 0.3, "drop_connect": 0.3, "bidirectional": True},
         CELLS_WITH_C,
     ),
@@ -230,11 +230,14 @@ CASES = [(name, cell) for name, (_, cells) in DIFFERENTIABLE.items() for cell in
 def test_gradients(name, cell):
     rng = np.random.default_rng(7)
     options, _ = DIFFERENTIABLE[name]
-    layer = network(cell, 2, 3, 2, dtype="float64", seed=2, **options)
-    x = rng.standard_normal((3, 4, 2))
+    # Few units are nearly equal at times, where normalisation bends more than differences can see.
+    inputs, hidden = (4, 6) if "layer_norm" in options else (2, 3)
+    layer = network(cell, inputs, hidden, 2, dtype="float64", seed=2, **options)
+    x = rng.standard_normal((3, 4, inputs))
     reset = rng.random((3, 4)) < 0.2
     state = like(layer(x)[1], lambda array: 0.5 * rng.standard_normal(array.shape))
-    check = check_gradients(layer, x, state, lengths=[4, 0, 3], reset=reset, seed=1)
+    step = 2e-6 if "layer_norm" in options else 1e-5
+    check = check_gradients(layer, x, state, lengths=[4, 0, 3], reset=reset, seed=1, step=step)
     assert 0 < check.error < TOLERANCES["gradient"][0], check
 
 

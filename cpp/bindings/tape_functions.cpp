@@ -1,13 +1,12 @@
 // Reading a layer's tape into arrays.
-#include "arrays.hpp"
 #include "functions.hpp"
-#include "layer_size.hpp"
+#include "layer_arrays.hpp"
 
 namespace fastrnn::bindings {
 namespace {
 
 void run_read_tape(const CellKind& cell, const py::array& tape, py::ssize_t input_size,
-                   const OptionalArray& lengths, bool reverse, const KindsTuple& masks,
+                   const OptionalArray& lengths, bool reverse, const MasksTuple& masks,
                    const OptionalArray& c, const py::array& gates, const py::array& workspace) {
   with_scalar("gates", gates, [&](auto zero) {
     using T = decltype(zero);
@@ -15,7 +14,7 @@ void run_read_tape(const CellKind& cell, const py::array& tape, py::ssize_t inpu
     if (gates.ndim() != 3 || gates.shape(2) % G != 0)
       throw py::value_error("gates: expected 3 axes (N, T, G*H) with G = " + std::to_string(G));
     const py::ssize_t N = gates.shape(0), S = gates.shape(1), H = gates.shape(2) / G;
-    const LayerSize size = layer_size(cell, N, S, input_size, H, false, mask_kinds(masks));
+    const LayerSize size = layer_size(cell, N, S, input_size, H, false, kinds_of(masks));
     if (c && !has_cell_state(size.cell)) throw py::value_error("c: expected None, this cell has no c");
     Views<T> views;
     const std::int64_t* valid = views.lengths(lengths, N, S);
@@ -25,7 +24,8 @@ void run_read_tape(const CellKind& cell, const py::array& tape, py::ssize_t inpu
         views.scratch("tape", tape, tape_bytes<T>(size, valid)),
         views.write("c", c, {N, S, H}),
         views.write("gates", gates, {N, S, G * H}),
-        views.scratch("workspace", workspace, forward_workspace_bytes<T>(size, true))};
+        views.scratch("workspace", workspace, forward_workspace_bytes<T>(size, true)),
+        masks_of(views, masks, size)};
     const py::gil_scoped_release release;
     read_tape(arguments);
   });

@@ -133,7 +133,8 @@ struct Forward {
         (units - 1) / Step<Cell, T>::units_in_tile(dimensions, size.batch,
                                                    plan.hoisted ? Products::hidden : Products::both) +
         1;
-    const Index packets = Cell::blocks * ((units - 1) / tiles + 1);
+    const Index packets = size.options.layer_norm ? NormalisedStep<Cell, T>::tile_packets(units)
+                                                  : Cell::blocks * ((units - 1) / tiles + 1);
     const PanelFormat format = panel_format(dimensions.format);
     plan.tile_rows = std::min(tile_rows(static_cast<int>(packets), format), static_cast<Index>(size.batch));
     plan.tile_packets = packets;

@@ -157,6 +157,16 @@ struct NormalisedStep {
   static constexpr SectionGroups all = section_groups<Cell>();
   using Layout = PanelLayout<Cell, T>;
 
+  // Of the largest tile of a net with so many unit blocks.
+  static Index tile_packets(Index units) {
+    Index most = 0;
+    for (const Section& section : Cell::sections) {
+      const Index tiles = (units - 1) / largest_group(section) + 1;
+      most = std::max(most, section.blocks * ((units - 1) / tiles + 1));
+    }
+    return most;
+  }
+
   // The sums W x of some rows, which wait for the step.
   static void take_inputs(LayerDimensions size, const T* panels, const StepViews<T>& views,
                           const NormalisationViews<T>& norm, Range rows, Order order) {

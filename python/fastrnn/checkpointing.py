@@ -24,7 +24,7 @@ from fastrnn.protocol import (
     walk,
 )
 from fastrnn.sharing import Holders
-from fastrnn.state_trees import leaves
+from fastrnn.state_trees import leaves, like, replaced
 
 # Rows over which kernels add up weight gradients at once (cpp/kernels/schedule.hpp): segments of
 # whole chunks leave none half full, and their sums run over the same rows as those of one pass.
@@ -204,6 +204,7 @@ class Checkpointed(Recurrent):
         for start, stop in times:
             if last is not None:
                 last.discard()
+                now = self._crossing(arguments, stop, now)
             segment = _Segment(start, stop, now)
             # The first one takes its keys from the generator, the others from copies of it.
             rng = copy.deepcopy(arguments.rng) if segments else self._rng
@@ -259,6 +260,7 @@ class Checkpointed(Recurrent):
                 if dx is not None and add_to is None:
                     self._cut(dx, segment.start, segment.stop)[...] = dsegment
                 del dsegment  # before the next one is made
+                dstate = self._crossing(kept.arguments, segment.stop, dstate)
         finally:
             for part in parts:
                 part._end_weight_sums()
@@ -291,6 +293,21 @@ class Checkpointed(Recurrent):
             self.layer.reseed(self._rng)
             for part in parts:
                 part._first_step = 0
+
+    def _crossing(self, arguments: _Arguments, stop: int, state: Any) -> Any:
+        """Return what of a state, or of its gradient, crosses from one segment to the next.
+
+        Running forward, a segment cuts it itself, at its first step; in reverse, the boundary lies
+        behind its last one, at `stop`.
+        """
+        lengths, reset = arguments.lengths, arguments.reset
+        times = arguments.x.shape[1 if self.batch_first else 0]
+        if not self.reverse or reset is None or stop == times:
+            return state
+        rows = (reset[:, stop] if self.batch_first else reset[stop]) != 0
+        if lengths is not None:
+            rows &= lengths > stop  # the others begin below it
+        return replaced(state, rows, like(state, np.zeros_like))
 
     # ---- segments ----
 

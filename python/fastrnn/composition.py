@@ -98,7 +98,8 @@ class _Chain(_Composite):
     def _infer(
         self, x: Any, state: Any, lengths: Any, out: FloatArray | None, reset: Any = None
     ) -> tuple[Any, tuple[Any, ...]]:
-        check_reset(self, reset)
+        if reset is not None:
+            check_reset(self, reset)
         final = []
         states = self._states("state", state)
         for layer, initial in zip(self.layers, states, strict=True):
@@ -112,7 +113,8 @@ class _Chain(_Composite):
     def _record(
         self, x: Any, state: Any, lengths: Any, out: FloatArray | None, reset: Any = None
     ) -> tuple[Any, tuple[Any, ...], Tape]:
-        check_reset(self, reset)
+        if reset is not None:
+            check_reset(self, reset)
         final, tapes = [], []
         states = self._states("state", state)
         for layer, initial in zip(self.layers, states, strict=True):

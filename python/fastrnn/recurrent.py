@@ -92,6 +92,8 @@ class RecurrentLayer(Recurrent):
         sizes = (self.input_size, self.hidden_size)
         self._kind = ops.LayerKind(cell, *sizes, self.reverse, self.dtype, bfloat16, self.options)
         self.output_size = self._kind.state_size
+        self._state_symbols = f"(N, {self._kind.state_symbol})"
+        self._output_symbols = f"(N, T, {self._kind.state_symbol})"
         self._masks = TrainingMasks.of(self._kind, recurrent_dropout, drop_connect)
         self._panels = ops.Panels(self._kind)
         self._buffers = ops.LayerBuffers()
@@ -224,9 +226,11 @@ class RecurrentLayer(Recurrent):
         kept: _Kept = tape.content(self)
         if dy is not None:
             shape = (kept.record.batch, kept.record.steps, self.output_size)
-            _checks.of_shape("dy", dy, f"(N, T, {self._kind.state_symbol})", shape, self.dtype)
+            _checks.of_shape("dy", dy, self._output_symbols, shape, self.dtype)
         self._state("dstate", dstate, kept.record.batch)
-        if self._version("backward", kept.dropped is None) != kept.version:
+        dropped = kept.dropped is not None
+        version = self._seen() if dropped else self._packed("backward", None)[1]
+        if version != kept.version:
             raise RuntimeError("tape: the parameters changed since forward; run forward again")
 
     def _backward(
@@ -241,7 +245,8 @@ class RecurrentLayer(Recurrent):
         kept: _Kept = tape.use(self)
         call = self._backward_call(kept, dy, dstate)
         dx, dinitial = ops.backward(call, input_gradient=input_gradient, add_to=add_to)
-        self._add_dropped(call, kept)
+        if kept.dropped is not None:
+            self._add_dropped(call, kept.dropped)
         return dx, _state_of(*dinitial)
 
     def _backward_beside(
@@ -264,18 +269,23 @@ class RecurrentLayer(Recurrent):
         dx, dinitial = ops.backward_beside(
             first, second, input_gradient=input_gradient, add_to=add_to
         )
-        self._add_dropped(first, kept[0])
-        other._add_dropped(second, kept[1])
+        for layer, call, (_, _, dropped) in zip((self, other), (first, second), kept, strict=True):
+            if dropped is not None:
+                layer._add_dropped(call, dropped)
         return dx, (_state_of(*dinitial[0]), _state_of(*dinitial[1]))
 
     def _backward_call(self, kept: _Kept, dy: Any, dstate: Any) -> ops.BackwardCall:
         dh_n, dc_n = self._state("dstate", dstate, kept.record.batch)
         gradients = self._weight_gradients
-        if kept.dropped is not None and self._weight_sums is None:
-            gradients = ops.masked_gradients(gradients)
+        if kept.dropped is None:
+            panels = self._panels.last("backward")
+        else:
+            panels, _ = self._packed("backward", kept.dropped)
+            if self._weight_sums is None:
+                gradients = ops.masked_gradients(gradients)
         return ops.BackwardCall(
             self._kind,
-            self._panels_of("backward", kept.dropped),
+            panels,
             kept.record,
             None if dy is None else np.asarray(dy),
             dh_n,
@@ -285,14 +295,12 @@ class RecurrentLayer(Recurrent):
             self._weight_sums,
         )
 
-    def _add_dropped(self, call: ops.BackwardCall, kept: _Kept) -> None:
+    def _add_dropped(self, call: ops.BackwardCall, dropped: FloatArray) -> None:
         """Add the gradient of the weight_hh that a pass saw, to that of weight_hh itself."""
-        if kept.dropped is None:
-            return
         if call.weight_sums is None:
-            ops.add_masked(self._weight_gradients, call.gradients, kept.dropped)
+            ops.add_masked(self._weight_gradients, call.gradients, dropped)
         else:  # with the sums, over passes that all have the same mask
-            self._dropped_in_sums = kept.dropped
+            self._dropped_in_sums = dropped
 
     def _begin_weight_sums(self) -> None:
         self._weight_sums = ops.new_weight_sums(self._kind, self._buffers)
@@ -396,7 +404,7 @@ class RecurrentLayer(Recurrent):
         batch, steps = x.shape[:2]
         valid = _checks.lengths(lengths, batch, steps)
         h0, c0 = self._state("state", state, batch)
-        resets = _checks.resets(reset, batch, steps)
+        resets = None if reset is None else _checks.resets(reset, batch, steps)
         dropped = None
         if record and (masks is not None or self._masks.acts):
             masks, dropped = self._masks.of_pass(
@@ -404,9 +412,9 @@ class RecurrentLayer(Recurrent):
             )
         if resets is not None:
             masks = (masks or ops.Masks())._replace(resets=resets[..., np.newaxis])
-        version = self._version("forward", dropped is None)
+        panels, version = self._packed("forward", dropped)
         call = ops.forward_call(
-            self._kind, self._panels_of("forward", dropped), x, h0, c0, valid,
+            self._kind, panels, x, h0, c0, valid,
             out=out, record=record, buffers=self._buffers, masks=masks,
         )  # fmt: skip
         return call, (version, dropped)
@@ -417,24 +425,24 @@ class RecurrentLayer(Recurrent):
         assert call.record is not None
         return call.y, _state_of(call.h_n, call.c_n), Tape(self, _Kept(call.record, *weights))
 
-    def _version(self, pass_name: str, packed: bool) -> int:
-        """Return the version of the weights, which are packed then unless DropConnect acts."""
-        weights, quiet_since = self._parameter_vector, self._holders.quiet_since()
-        if not packed:
-            return self._panels.seen(weights, quiet_since)
-        return self._panels.get(pass_name, self._weights, weights, quiet_since)[1]
+    def _packed(self, pass_name: str, dropped: FloatArray | None) -> tuple[FloatArray, int]:
+        """Return the weights packed for a pass, with their mask, and their version."""
+        if dropped is not None:
+            weights = ops.masked_weights(self._weights, dropped)
+            return ops.packed(self._kind, pass_name, weights), self._seen()
+        vector, quiet_since = self._parameter_vector, self._holders.quiet_since()
+        return self._panels.get(pass_name, self._weights, vector, quiet_since)
 
-    def _panels_of(self, pass_name: str, dropped: FloatArray | None) -> FloatArray:
-        if dropped is None:
-            return self._panels.last(pass_name)
-        return ops.packed(self._kind, pass_name, ops.masked_weights(self._weights, dropped))
+    def _seen(self) -> int:
+        """Return the version of the weights where nothing is to be packed."""
+        return self._panels.seen(self._parameter_vector, self._holders.quiet_since())
 
     def _state(
         self, name: str, state: Any, batch: int
     ) -> tuple[FloatArray | None, FloatArray | None]:
         if state is None:
             return None, None
-        shape, symbols = (batch, self.output_size), f"(N, {self._kind.state_symbol})"
+        shape, symbols = (batch, self.output_size), self._state_symbols
         if not self._kind.has_cell_state:
             h = _checks.single(name, state)
             return _checks.of_shape(name, h, symbols, shape, self.dtype), None

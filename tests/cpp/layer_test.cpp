@@ -38,8 +38,10 @@ TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on thre
   for (const Cell cell : all_cells) {
     for (const auto& s : sizes) {
       for (const bool reverse : {false, true}) {
-        for (const bool ragged : {false, true}) {
-          const LayerSize size{cell, s[0], s[1], s[2], s[3]};
+        for (const int kind : {0, 1, 2, 3}) {
+          const bool ragged = kind & 1, layer_norm = kind & 2;
+          LayerSize size{cell, s[0], s[1], s[2], s[3]};
+          size.options.layer_norm = layer_norm;
           const auto lengths = ragged ? some_lengths(s[0], s[1]) : std::vector<std::int64_t>{};
           Training<T> one(size, lengths, reverse, 1), several(size, lengths, reverse, 3);
           one.train();
@@ -51,6 +53,7 @@ TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on thre
           CHECK(same(one.dw_hh, several.dw_hh));
           CHECK(same(one.db_hh, several.db_hh));
           CHECK(same(one.dw_unit, several.dw_unit));
+          CHECK(same(one.dw_norm, several.dw_norm));
           CHECK(same(one.dh0, several.dh0));
           for (const int threads : {1, 3}) {
             Training<T> inference(size, lengths, reverse, threads);
@@ -60,7 +63,7 @@ TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on thre
             if (one.has_c()) CHECK(same(one.c_n, inference.c_n));
           }
           bool finite = true;
-          for (Array<T>* a : {&one.dw_ih, &one.dw_hh, &one.dw_unit})
+          for (Array<T>* a : {&one.dw_ih, &one.dw_hh, &one.dw_unit, &one.dw_norm})
             for (std::size_t i = 0; i < a->size(); ++i) finite = finite && std::isfinite((*a)[i]);
           CHECK(finite);
         }

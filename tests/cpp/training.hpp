@@ -27,9 +27,10 @@ struct Training {
   Timing timing;
   std::size_t N = size.batch, S = size.steps, I = size.input_size, H = size.hidden_size,
               R = gates_of(size.cell) * H, M = has_recurrent_matrix(size.cell) ? R : 0,
-              U = unit_weights_of(size.cell) * H;
-  Array<T> w_ih{R * I}, w_hh{M * H}, b_ih{R}, b_hh{M}, w_unit{U};
-  Array<T> dw_ih{R * I}, dw_hh{M * H}, db_ih{R}, db_hh{M}, dw_unit{U};
+              U = unit_weights_of(size.cell) * H,
+              L = size.options.layer_norm ? 2 * (R + M + has_cell_state(size.cell) * H) : 0;
+  Array<T> w_ih{R * I}, w_hh{M * H}, b_ih{R}, b_hh{M}, w_unit{U}, w_norm{L};
+  Array<T> dw_ih{R * I}, dw_hh{M * H}, db_ih{R}, db_hh{M}, dw_unit{U}, dw_norm{L};
   Array<T> x{N * S * I}, y{N * S * H}, dy{N * S * H}, dx{N * S * I};
   Array<T> h0{N * H}, c0{N * H}, h_n{N * H}, c_n{N * H}, dh_n{N * H}, dc_n{N * H}, dh0{N * H}, dc0{N * H};
   Array<T> forward_panels{panel_size<T>(Pass::forward, size)},
@@ -44,19 +45,20 @@ struct Training {
         lengths(std::move(valid)),
         timing{lengths.empty() ? nullptr : lengths.data(), reverse, threads} {
     unsigned seed = 1;
-    for (Array<T>* a : {&w_ih, &w_hh, &b_ih, &b_hh, &x, &dy, &h0, &c0, &dh_n, &dc_n, &w_unit})
+    for (Array<T>* a : {&w_ih, &w_hh, &b_ih, &b_hh, &x, &dy, &h0, &c0, &dh_n, &dc_n, &w_unit, &w_norm})
       a->randomize(seed++);
     const T scale = T(1) / std::sqrt(T(H));  // long sequences neither explode nor overflow
     for (std::size_t i = 0; i < w_hh.size(); ++i) w_hh[i] *= scale;
     clear_gradients();
-    const Weights<const T> weights{w_ih.data(), or_null(w_hh), b_ih.data(), or_null(b_hh), or_null(w_unit)};
+    const Weights<const T> weights{w_ih.data(),     or_null(w_hh), b_ih.data(),    or_null(b_hh),
+                                   or_null(w_unit), nullptr,       or_null(w_norm)};
     pack_panels<T>(Pass::forward, size, weights, forward_panels.data());
     pack_panels<T>(Pass::backward, size, weights, backward_panels.data());
   }
 
   // BPTT adds to the weights' gradients.
   void clear_gradients() {
-    for (Array<T>* a : {&dw_ih, &dw_hh, &db_ih, &db_hh, &dw_unit}) a->zero();
+    for (Array<T>* a : {&dw_ih, &dw_hh, &db_ih, &db_hh, &dw_unit, &dw_norm}) a->zero();
   }
 
   // What a cell does not have has no elements.
@@ -87,7 +89,8 @@ struct Training {
             false,
             {dh0.data(), h_stride()},
             {has_c() ? dc0.data() : nullptr, h_stride()},
-            {dw_ih.data(), or_null(dw_hh), db_ih.data(), or_null(db_hh), or_null(dw_unit)},
+            {dw_ih.data(), or_null(dw_hh), db_ih.data(), or_null(db_hh), or_null(dw_unit), nullptr,
+             or_null(dw_norm)},
             backward_space.data()};
   }
 

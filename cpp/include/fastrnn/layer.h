@@ -201,16 +201,18 @@ void forward_side_by_side(const ForwardArguments<T>* calls, int count) noexcept;
 
 template <class T>
 struct ReadTapeArguments {
-  LayerSize size;    // as in the forward call
-  Timing timing;     // as in the forward call (threads may differ)
-  const void* tape;  // of the forward call, before a backward call uses it up
-  Sequence<T> c;     // (N, T, H) or null: c after each step; cells with c only
+  LayerSize size;  // as in the forward call
+  Timing timing;   // as in the forward call (threads may differ)
+  void* tape;      // of the forward call, before a backward call uses it up
+  Sequence<T> c;   // (N, T, H) or null: c after each step; cells with c only
   // (N, T, G * H) or null: the gates' activations, in the order of the public weights (an RNN's: h).
   Sequence<T> gates;
-  void* workspace;  // forward_workspace_bytes with a tape; content is of no use afterwards
+  void* workspace;   // forward_workspace_bytes with a tape; content is of no use afterwards
+  Masks<T> masks{};  // as in the forward call
 };
 
-// Copies to the caller's arrays, written everywhere: zero at invalid steps.
+// Copies to the caller's arrays, written everywhere: zero at invalid steps. The tape is written to, and is
+// afterwards what it was.
 template <class T>
 void read_tape(const ReadTapeArguments<T>& arguments) noexcept;
 

@@ -125,7 +125,7 @@ def read_tape(
     input_size: int,
     lengths: _Optional,
     reverse: bool,
-    masks: _Kinds,
+    masks: _Masks,
     c: _Optional,
     gates: _Array,
     workspace: _Array,

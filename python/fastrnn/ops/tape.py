@@ -41,7 +41,7 @@ def forward_and_read(call: ForwardCall) -> tuple[FloatArray | None, FloatArray]:
     c = np.empty((batch, steps, kind.hidden_size), kind.dtype) if kind.has_cell_state else None
     gates = np.empty((batch, steps, gate_count * kind.hidden_size), kind.dtype)
     kernels.read_tape(
-        kind.kernel_cell, tape, kind.input_size, lengths, kind.reverse, kinds, c, gates, workspace
+        kind.kernel_cell, tape, kind.input_size, lengths, kind.reverse, masks, c, gates, workspace
     )
     buffers.forward.give(workspace)
     buffers.tapes.give(tape)
