@@ -34,6 +34,18 @@ FACTORS = {
 }
 
 
+#: What a stream can do.
+STREAM_FACTORS = FACTORS | {
+    "reverse": (False,),
+    "ragged": (False,),
+    "recurrent": (False,),
+    "zoneout_h": ("none", "rate"),
+    "zoneout_c": ("none", "rate"),
+    "resets": (False,),
+    "gradient_clip": ("none",),
+}
+
+
 def is_valid(case):
     """Return whether a cell can have these options; a part of a case is so if no two exclude."""
     cell = case.get("cell")
@@ -73,14 +85,15 @@ def pairwise(factors=FACTORS, valid=is_valid):
 
     Greedy, after Cohen, Dalal, Fredman, Patton (1997), "The AETG system", IEEE Transactions on
     Software Engineering 23(7): a case begins with the first pair that is missing; each other
-    factor takes the value that brings the most missing pairs, of equals that taken least often.
+    factor, in an order drawn anew, takes the value that brings the most missing pairs, one of
+    equals by chance: taking turns, all switches would go on and off together.
     """
+    rng = np.random.default_rng(0)
     missing = dict.fromkeys(valid_pairs(factors, valid))  # in order, which a set is not
-    taken = {(name, value): 0 for name in factors for value in factors[name]}
     cases = []
     while missing:
         chosen = dict(next(iter(missing)))
-        for name in factors:
+        for name in rng.permutation(list(factors)).tolist():
             if name in chosen:
                 continue
             best = None
@@ -89,15 +102,13 @@ def pairwise(factors=FACTORS, valid=is_valid):
                     new = sum(
                         pair in missing for pair in pairs_with(factors, chosen, (name, value))
                     )
-                    rank = new, -taken[name, value]
+                    rank = new, rng.random()
                     if best is None or rank > best[0]:
                         best = rank, value
             chosen[name] = best[1]
         case = {name: chosen[name] for name in factors}
         for pair in pairs_of(case):
             missing.pop(pair, None)
-        for item in case.items():
-            taken[item] += 1
         cases.append(case)
     return cases
 
@@ -276,13 +287,19 @@ def make_run(case, *, steps=6, batch=None, sizes=None, dtype=None, gradient_clip
 # ---- the specification of a run ----
 
 
-def exact(value):
-    """Return an array in float64."""
-    return None if value is None else np.asarray(value).astype(np.float64)
+def expected_of(run, dtype="float64"):
+    """Return what the specification gives for a run, under the names of `Run.train`.
 
+    Parameters
+    ----------
+    run : Run
+    dtype : dtype
+        That the specification computes in.
+    """
 
-def expected_of(run):
-    """Return what the specification gives for a run, under the names of `Run.train`."""
+    def exact(value):
+        return None if value is None else np.asarray(value).astype(dtype)
+
     layer, cell = run.layer, run.layer.cell
     public = {k: exact(v) for k, v in layer.parameters.items()}
     norms = [k for k in public if k.startswith("norm_")]

