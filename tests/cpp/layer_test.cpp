@@ -30,6 +30,21 @@ std::vector<std::int64_t> some_lengths(std::int64_t batch, std::int64_t steps) {
   return lengths;
 }
 
+// All that a cell may have beside layer normalisation.
+void choose_options(LayerSize& size) {
+  CellOptions& options = size.options;
+  options.gate_activation = Activation::hard_sigmoid;
+  options.activation_clip = 1.5;
+  options.gradient_clip_value = 0.5;
+  options.gradient_clip_norm = 1.0;
+  size.masks = {true, true, true, false};
+  if (!has_cell_state(size.cell)) return;
+  options.cell_clip = 2.0;
+  options.zoneout_c = 0.25;
+  options.projection_size = (size.hidden_size + 2) / 3;
+  size.masks.zoneout_c = size.batch % 2 == 0;
+}
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on threads", T, float, double) {
@@ -38,10 +53,11 @@ TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on thre
   for (const Cell cell : all_cells) {
     for (const auto& s : sizes) {
       for (const bool reverse : {false, true}) {
-        for (const int kind : {0, 1, 2, 3}) {
-          const bool ragged = kind & 1, layer_norm = kind & 2;
+        for (const int kind : {0, 1, 2, 3, 4, 5, 6, 7}) {
+          const bool ragged = kind & 1;
           LayerSize size{cell, s[0], s[1], s[2], s[3]};
-          size.options.layer_norm = layer_norm;
+          size.options.layer_norm = kind & 2;
+          if (kind & 4) choose_options(size);
           const auto lengths = ragged ? some_lengths(s[0], s[1]) : std::vector<std::int64_t>{};
           Training<T> one(size, lengths, reverse, 1), several(size, lengths, reverse, 3);
           one.train();
@@ -54,6 +70,7 @@ TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on thre
           CHECK(same(one.db_hh, several.db_hh));
           CHECK(same(one.dw_unit, several.dw_unit));
           CHECK(same(one.dw_norm, several.dw_norm));
+          CHECK(same(one.dw_hr, several.dw_hr));
           CHECK(same(one.dh0, several.dh0));
           for (const int threads : {1, 3}) {
             Training<T> inference(size, lengths, reverse, threads);
@@ -63,7 +80,7 @@ TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on thre
             if (one.has_c()) CHECK(same(one.c_n, inference.c_n));
           }
           bool finite = true;
-          for (Array<T>* a : {&one.dw_ih, &one.dw_hh, &one.dw_unit, &one.dw_norm})
+          for (Array<T>* a : {&one.dw_ih, &one.dw_hh, &one.dw_unit, &one.dw_hr, &one.dw_norm})
             for (std::size_t i = 0; i < a->size(); ++i) finite = finite && std::isfinite((*a)[i]);
           CHECK(finite);
         }
