@@ -38,7 +38,8 @@ CellKind cell_with_options(const std::string& name, const std::string& gate_acti
 
 void add_cell_class(py::module_& module) {
   using py::arg;
-  py::class_<CellKind>(module, "CellKind", "A cell with its options.")
+  py::class_<CellKind>(module, "CellKind", py::module_local(),  // other modules may be loaded beside
+                       "A cell with its options.")
       .def(py::init(&plain_cell), arg("name"))
       .def(py::init(&cell_with_options), arg("name"), py::kw_only(), arg("gate_activation") = "sigmoid",
            arg("candidate_activation") = "tanh", arg("output_activation") = "tanh",

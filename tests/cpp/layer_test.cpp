@@ -53,7 +53,7 @@ TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on thre
   for (const Cell cell : all_cells) {
     for (const auto& s : sizes) {
       for (const bool reverse : {false, true}) {
-        for (const int kind : {0, 1, 2, 3, 4, 5, 6, 7}) {
+        for (const int kind : {0, 1, 2, 5, 6}) {
           const bool ragged = kind & 1;
           LayerSize size{cell, s[0], s[1], s[2], s[3]};
           size.options.layer_norm = kind & 2;
