@@ -14,7 +14,7 @@ from fastrnn.cell_weights import json_options
 from fastrnn.options import NetworkOptions, Options, own_options
 from fastrnn.recurrent import RecurrentLayer
 from fastrnn.serialization import from_config
-from fastrnn.testing import assert_same_bits
+from fastrnn.testing import assert_same_bits, leaves, like
 
 LAYERS = (fr.LSTM, fr.GRU, fr.RNN)
 
@@ -331,3 +331,62 @@ def test_states_of_projections_have_their_own_sizes():
 def test_refusals_say_what_is_allowed(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"zoneout_h": "0.5"}, "zoneout_h: expected a number, got str"),
+        ({"zoneout_h": True}, "zoneout_h: expected a number, got bool"),
+        ({"proj_size": True}, "proj_size: expected an integer, got bool"),
+        ({"layer_norm": "no"}, "layer_norm: expected True or False, got 'no'"),
+        ({"peepholes": float("nan")}, "peepholes: expected True or False, got nan"),
+        ({"cell_clip": 1e-60}, "cell_clip: expected a number that float32 has, got 1e-60"),
+        ({"cell_clip": float("nan")}, "cell_clip: expected more than 0, got nan"),
+    ],
+)
+def test_what_is_no_number_or_switch_is_refused(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        fr.LSTM(3, 8, **arguments)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"lengths": [1, 2, 9]},
+        {"lengths": [1.0, 2.0, 3.0]},
+        {"reset": np.zeros((3, 4), bool)},
+        {"state": np.zeros((2, 3, 6), np.float32)},
+        {"out": np.zeros((3, 5, 7), np.float32)},
+        {"out": np.broadcast_to(np.float32(0), (3, 5, 6))},
+    ],
+)
+def test_a_refused_call_draws_nothing(wrong):
+    def make():
+        return fr.LSTM(4, 6, 2, seed=0, input_dropout=0.3, dropout=0.2, zoneout_h=0.1)
+
+    x = np.ones((3, 5, 4), np.float32)
+    layer = make()
+    with pytest.raises((TypeError, ValueError), match=next(iter(wrong))):
+        layer.forward(x, **wrong)
+    assert_same_bits(layer.forward(x)[0], make().forward(x)[0], "y")
+
+
+@pytest.mark.parametrize("hidden_size", [9, 16, 17])
+@pytest.mark.parametrize("layer", [fr.LSTM, fr.GRU, fr.RNN])
+def test_an_infinite_input_changes_no_limit_of_a_norm(layer, hidden_size):
+    model = layer(4, hidden_size, seed=0, gradient_clip_norm=1e-3)
+    x = np.random.default_rng(0).standard_normal((2, 6, 4)).astype(np.float32)
+    x[1, 3, 1] = np.inf
+    y, final, tape = model.forward(x)
+    _, dstate = model.backward(tape, np.ones_like(y), like(final, np.ones_like))
+    for n in range(2):
+        norm = np.sqrt(sum(float((part[:, n] ** 2).sum()) for part in leaves(dstate)))
+        assert norm == pytest.approx(1e-3, rel=1e-4)
+
+
+def test_a_norm_whose_square_overflows_is_cut_to_its_limit():
+    model = fr.RNN(2, 5, seed=0, gradient_clip_norm=2.0, nonlinearity="identity")
+    y, _, tape = model.forward(np.ones((1, 1, 2), np.float32))
+    _, dh = model.backward(tape, np.full_like(y, 1e25))
+    assert float(np.linalg.norm(dh)) == pytest.approx(2.0, rel=1e-5)

@@ -367,15 +367,15 @@ struct Backward {
     if (options.gradient_clip_norm <= 0) return;
     const T limit = static_cast<T>(options.gradient_clip_norm);
     // All members need all units of a row: a few rows' factors at a time, between two waits.
+    const RowNorm<T> norm{{d.dh, size.state_size()},
+                          {Cell::has_cell_state ? d.dc : Blocked<T>{}, size.hidden_size}};
     constexpr Index most = 64;
     T factors[most];
     for_each_part(h_part.rows, most, [&](Index first, Index count) {
       member.wait();
       for (Index i = 0; i < count; ++i) {
-        T squares = sum_of_squares(d.dh, lane_blocks<T>(size.state_size()), first + i);
-        if (Cell::has_cell_state)
-          squares += sum_of_squares(d.dc, lane_blocks<T>(size.hidden_size), first + i);
-        factors[i] = squares > limit * limit ? limit / std::sqrt(squares) : T(1);
+        const T length = norm(first + i);
+        factors[i] = length > limit ? limit / length : T(1);
       }
       member.wait();
       for (Index i = 0; i < count; ++i) {

@@ -56,7 +56,7 @@ void copy(Blocked<T> from, Blocked<T> to, const Part& part) {
   for_each_packet(part, [&](Index block, Index row) { store(to.at(block, row), load(from.at(block, row))); });
 }
 
-// Zoneout (Krueger et al. 2016, section 3): state = share * before + (1 - share) * candidate. Exactly one of
+// Zoneout (Krueger et al. 2017, section 3): state = share * before + (1 - share) * candidate. Exactly one of
 // the two where the share is 0 or 1.
 template <class T>
 void mix(Blocked<T> candidate, Blocked<T> before, Blocked<T> shares, Blocked<T> state, const Part& part) {
@@ -85,19 +85,53 @@ void clamp(Blocked<T> d, T limit, const Part& part) {
       numbers[lane] = std::min(std::max(numbers[lane], -limit), limit);
   });
 }
+// The norm of a row of one array, or of two as one vector; the second's data may be null. Lanes behind the
+// last feature count for nothing: infinite inputs make NaN of them.
 template <class T>
-T sum_of_squares(Blocked<T> d, Index blocks, Index row) {
-  Lanes<T> sum(T(0));
-  for (Index block = 0; block < blocks; ++block) {
-    const Lanes<T> numbers = load(d.at(block, row));
-    sum = multiply_add(numbers, numbers, sum);
+struct RowNorm {
+  struct Array {
+    Blocked<T> numbers;
+    Index features;
+  };
+  Array first, second;
+
+  T operator()(Index row) const {
+    const T squares = sum_of_squares(row, T(1));
+    if (std::isfinite(squares)) return std::sqrt(squares);
+    const T largest = std::max(largest_of(first, row), largest_of(second, row));  // squares have overflowed
+    return std::isfinite(largest) ? largest * std::sqrt(sum_of_squares(row, T(1) / largest)) : squares;
   }
-  alignas(alignment) T lanes[lane_width<T>];
-  store(lanes, sum);
-  T total(0);
-  for (const T lane : lanes) total += lane;
-  return total;
-}
+
+ private:
+  T sum_of_squares(Index row, T factor) const {
+    Lanes<T> sum(T(0));
+    for (const Array& array : {first, second}) {
+      visit(array, row, [&](const T* numbers, Index count) {
+        const Lanes<T> scaled = detail::read(numbers, count) * Lanes<T>(factor);
+        sum = multiply_add(scaled, scaled, sum);
+      });
+    }
+    alignas(alignment) T lanes[lane_width<T>];
+    store(lanes, sum);
+    T total(0);
+    for (const T lane : lanes) total += lane;
+    return total;
+  }
+  static T largest_of(const Array& array, Index row) {
+    T largest(0);
+    visit(array, row, [&](const T* numbers, Index count) {
+      for (Index i = 0; i < count; ++i) largest = std::max(largest, std::abs(numbers[i]));
+    });
+    return largest;
+  }
+  template <class Visit>
+  static void visit(const Array& array, Index row, const Visit& visit_block) {
+    if (!array.numbers.data) return;
+    detail::for_each_block<T>(
+        array.features, [&](Index block, Index count) { visit_block(array.numbers.at(block, row), count); });
+  }
+};
+
 template <class T>
 void scale(Blocked<T> d, T factor, const Part& part) {
   for_each_packet(part, [&](Index block, Index row) {

@@ -47,32 +47,36 @@ def layer_sizes(hidden_size: Any, num_layers: SupportsIndex | None) -> tuple[int
 
 def probability(name: str, value: float) -> float:
     """Return `value` as a float in [0, 1)."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected a number, got {type(value).__name__}") from None
-    if not 0.0 <= number < 1.0:
+    result = number(name, value)
+    if not 0.0 <= result < 1.0:
         raise ValueError(f"{name}: expected 0 <= {name} < 1, got {value}")
-    return number
+    return result
+
+
+def switch(name: str, value: Any) -> bool:
+    """Return True or False, or 0 or 1 for them, as a bool."""
+    if not isinstance(value, (bool, np.bool_, int, np.integer)) or value not in (0, 1):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
 
 
 def limit(name: str, value: Any) -> float | None:
-    """Return a number above zero as a float; None stays None."""
+    """Return a number above zero, in float32 too, as a float; None stays None."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+    if not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: expected a number or None, got {type(value).__name__}")
-    if not value > 0:
-        raise ValueError(f"{name}: expected more than 0, got {value}")
-    return float(value)
+    result = above_zero(name, value)
+    if result < np.finfo(np.float32).tiny:
+        raise ValueError(f"{name}: expected a number that float32 has, got {value}")
+    return result
 
 
 def projection(name: str, value: Any, hidden_sizes: Sequence[int]) -> int:
     """Return a projection's size P below every hidden size; 0: none."""
-    try:
-        size = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
+    size = int(value)
     for hidden_size in hidden_sizes:
         if not 0 <= size < hidden_size:
             raise ValueError(
@@ -240,6 +244,24 @@ def flat_vector(name: str, vector: Any) -> None:
     if vector.ndim != 1 or not vector.flags.c_contiguous:
         got = f"shape {vector.shape}, strides {vector.strides}"
         raise ValueError(f"{name}: expected one contiguous axis (P,), got {got}")
+
+
+def written(name: str, array: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FloatArray:
+    """Return an array (N, T, features) that results are written to."""
+    result = of_shape(name, array, "(N, T, features)", shape, dtype)
+    if not result.flags.writeable:
+        raise ValueError(f"{name}: expected a writable array, got a read-only one")
+    return result
+
+
+def rows_of_batch(name: str, value: Any, batch: int) -> NDArray[np.bool_]:
+    """Return which rows of a batch are meant, (N,) of bool."""
+    array = np.asarray(value)
+    if array.dtype != np.bool_:
+        raise TypeError(f"{name}: expected dtype bool, got {array.dtype}")
+    if array.shape != (batch,):
+        raise ValueError(f"{name}: expected shape (N,) = ({batch},), got {_numbers(array.shape)}")
+    return array
 
 
 def number(name: str, value: Any) -> float:

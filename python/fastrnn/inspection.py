@@ -51,8 +51,8 @@ def kept(
     *,
     batch_first: bool,
     **options: Any,
-) -> Kept:
-    """Run a network's cells for inference, and return what each computes.
+) -> tuple[FloatArray, Any, Kept]:
+    """Run a network for inference, cell by cell, and return what each computes.
 
     Parameters
     ----------
@@ -73,16 +73,24 @@ def kept(
 
     Returns
     -------
-    dict
+    y : ndarray, (N, T, output_size)
+        Of no meaning at invalid steps.
+    state : state
+        The final one, as the stack returns it.
+    kept : dict
         {"h_l0": ..., "h_l0_reverse": ..., "c_l0": ...}.
     """
     found: list[Kept] = []
-    _run(stack, x, state, wanted, options, found)
-    return {
-        name + suffix: of_cell[name] if batch_first else of_cell[name].swapaxes(0, 1)
-        for name in wanted
-        for suffix, of_cell in zip(suffixes, found, strict=True)
-    }
+    y, final = _run(stack, x, state, wanted, options, found)
+    return (
+        y,
+        final,
+        {
+            name + suffix: of_cell[name] if batch_first else of_cell[name].swapaxes(0, 1)
+            for name in wanted
+            for suffix, of_cell in zip(suffixes, found, strict=True)
+        },
+    )
 
 
 def _run(
@@ -92,25 +100,28 @@ def _run(
     wanted: Names,
     options: dict[str, Any],
     found: list[Kept],
-) -> FloatArray:
-    """Return y (N, T, output_size) of a layer; add what its cells compute to `found`."""
+) -> tuple[FloatArray, Any]:
+    """Return y (N, T, output_size) and the final state of a layer; add its cells to `found`."""
     if isinstance(layer, Dropout):
-        return x
+        return x, None
     if isinstance(layer, Stacked):
         states = (None,) * len(layer.layers) if state is None else state
+        final = []
         for child, initial in zip(layer.layers, states, strict=True):
-            x = _run(child, x, initial, wanted, options, found)
-        return x
+            x, last = _run(child, x, initial, wanted, options, found)
+            final.append(last)
+        return x, tuple(final)
     if isinstance(layer, Bidirectional):
         initial, initial_reverse = (None, None) if state is None else state
-        first = _run(layer.layer, x, initial, wanted, options, found)
-        second = _run(layer.reverse_layer, x, initial_reverse, wanted, options, found)
+        first, ahead = _run(layer.layer, x, initial, wanted, options, found)
+        second, back = _run(layer.reverse_layer, x, initial_reverse, wanted, options, found)
         if layer.merge == "concat":
-            return np.concatenate((first, second), axis=-1)
-        return merge_into(layer.merge, first, second, np.empty_like(first))
+            return np.concatenate((first, second), axis=-1), (ahead, back)
+        return merge_into(layer.merge, first, second, np.empty_like(first)), (ahead, back)
     if isinstance(layer, Residual):
         # At invalid steps, too, where the cells above read nothing.
-        return np.add(x, _run(layer.layer, x, state, wanted, options, found))
-    y, _, of_cell = layer(x, state, return_all=wanted, **options)
+        inner, last = _run(layer.layer, x, state, wanted, options, found)
+        return np.add(x, inner), last
+    y, last, of_cell = layer(x, state, return_all=wanted, **options)
     found.append(of_cell)
-    return y  # type: ignore[no-any-return]  # a single cell's
+    return y, last

@@ -94,8 +94,8 @@ class LSTM(RecurrentNetwork):
         **options: Unpack[Options],
     ) -> None:
         common = NetworkOptions.of(LSTM, options)
-        self.peepholes = bool(peepholes)
-        self.coupled_gates = bool(coupled_gates)
+        self.peepholes = _checks.switch("peepholes", peepholes)
+        self.coupled_gates = _checks.switch("coupled_gates", coupled_gates)
         sizes = _checks.layer_sizes(hidden_size, num_layers)
         self.proj_size = _checks.projection("proj_size", proj_size, sizes)
         self.cell_clip = _checks.limit("cell_clip", cell_clip)
@@ -185,7 +185,7 @@ class GRU(RecurrentNetwork):
         **options: Unpack[Options],
     ) -> None:
         common = NetworkOptions.of(GRU, options)
-        self.reset_after = bool(reset_after)
+        self.reset_after = _checks.switch("reset_after", reset_after)
         self.gate_activation = _activation("gate_activation", gate_activation)
         self.candidate_activation = _activation("candidate_activation", candidate_activation)
         super().__init__(
@@ -260,7 +260,7 @@ class RNN(RecurrentNetwork):
     ) -> None:
         common = NetworkOptions.of(RNN, options)
         self.nonlinearity = _activation("nonlinearity", nonlinearity)
-        self.independent = bool(independent)
+        self.independent = _checks.switch("independent", independent)
         if self.independent and common.drop_connect:
             raise ValueError(
                 "drop_connect: expected 0.0 with independent=True, which has no recurrent matrix, "

@@ -264,16 +264,36 @@ class RecurrentNetwork(Recurrent):
         initial = None
         if state is not None or self._learned is not None:
             initial = self._initial_states(state, x.shape[0])
+        if wanted is not None:
+            return self._inspected(x, initial, lengths, batch_first_out, reset, wanted)
         y, final = self._stack._infer(x, initial, lengths, batch_first_out, reset)
         if lengths is not None and self.pad_output != "zero":
             output_padding.fill(y, lengths, self.pad_output)
-        if wanted is not None:
-            kept = inspection.kept(
-                self._stack, [place.suffix for place in self._places], x, initial, wanted,
-                batch_first=self.batch_first, lengths=lengths, reset=reset,
-            )  # fmt: skip
-            return self._axes(y), self._packed(final), kept
         return self._axes(y), self._packed(final)
+
+    def _inspected(
+        self,
+        x: FloatArray,
+        initial: Any,
+        lengths: Any,
+        out: FloatArray | None,
+        reset: Any,
+        wanted: tuple[str, ...],
+    ) -> tuple[Any, ...]:
+        """Run for inference cell by cell: y, the final state and what `wanted` names."""
+        y, final, kept = inspection.kept(
+            self._stack, [place.suffix for place in self._places], x, initial, wanted,
+            batch_first=self.batch_first, lengths=lengths, reset=reset,
+        )  # fmt: skip
+        if out is None:
+            y = y.copy()  # it may be a cell's h
+        else:
+            out[...] = y
+            y = out
+        if lengths is not None:
+            rule = 0.0 if self.pad_output == "zero" else self.pad_output
+            output_padding.fill(y, lengths, rule)
+        return self._axes(y), self._packed(final), kept
 
     def forward(
         self,
@@ -296,6 +316,7 @@ class RecurrentNetwork(Recurrent):
         if type(x) is not np.ndarray and sequences.is_list(x):
             return sequences.forward(self, x, state, lengths, out, reset)
         x, batch_first_out = self._arguments(x, out)
+        _checks.lengths(lengths, *x.shape[:2])  # before masks are drawn
         if reset is not None:
             reset = _checks.resets(reset, *x.shape[:2], batch_first=self.batch_first)
         initial = None
@@ -419,9 +440,7 @@ class RecurrentNetwork(Recurrent):
         x = self._axes(_checks.sequence("x", x, self.input_size, self.dtype))
         if out is not None:
             shape = (x.shape[0], x.shape[1], self.output_size)
-            return x, _checks.of_shape(
-                "out", self._axes(out), "(N, T, output_size)", shape, self.dtype
-            )
+            return x, _checks.written("out", self._axes(out), shape, self.dtype)
         if self.batch_first:
             return x, None
         return x, self._axes(np.empty((x.shape[1], x.shape[0], self.output_size), self.dtype))

@@ -141,7 +141,9 @@ class NetworkOptions:
     reverse: bool = False
 
     def __post_init__(self) -> None:
-        checked: dict[str, Any] = {name: bool(getattr(self, name)) for name in _SWITCHES}
+        checked: dict[str, Any] = {
+            name: _checks.switch(name, getattr(self, name)) for name in _SWITCHES
+        }
         for name in _PROBABILITIES:
             checked[name] = _checks.probability(name, getattr(self, name))
         for name in _LIMITS:

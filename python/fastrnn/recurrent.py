@@ -408,6 +408,8 @@ class RecurrentLayer(Recurrent):
         valid = _checks.lengths(lengths, batch, steps)
         h0, c0 = self._state("state", state, batch)
         resets = None if reset is None else _checks.resets(reset, batch, steps)
+        if out is not None:
+            out = _checks.written("out", out, (batch, steps, self.output_size), self.dtype)
         dropped = None
         if record and (masks is not None or self._masks.acts):
             masks, dropped = self._masks.of_pass(

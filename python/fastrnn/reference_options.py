@@ -77,6 +77,11 @@ def _tanh_slope(a: Array) -> Array:
     return 1 - t * t
 
 
+def _softsign(a: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(a), np.sign(a), a / (1 + np.abs(a)))
+
+
 # hard_sigmoid: the operator HardSigmoid of ONNX with its defaults alpha = 0.2, beta = 0.5, which
 # are those of Theano and Keras 2. Courbariaux, Bengio, David (2015), "BinaryConnect",
 # arXiv:1511.00363, equation 3, has 0.5 a + 0.5, and Keras 3 a / 6 + 0.5.
@@ -93,7 +98,7 @@ ACTIVATIONS: Final[Mapping[str, Activation]] = {
         lambda a: 0.2 * (np.abs(0.2 * a) < 0.5).astype(a.dtype),
     ),
     "hard_tanh": Activation(lambda a: np.clip(a, -1, 1), lambda a: (np.abs(a) < 1).astype(a.dtype)),
-    "softsign": Activation(lambda a: a / (1 + np.abs(a)), lambda a: 1 / (1 + np.abs(a)) ** 2),
+    "softsign": Activation(_softsign, lambda a: 1 / (1 + np.abs(a)) ** 2),
     "identity": Activation(lambda a: a, np.ones_like),
 }
 

@@ -106,10 +106,40 @@ class Stream:
         self._stack.step(x, out)
         return out
 
-    def reset(self) -> None:
-        """Set all states to the initial ones: zero, or what the model had learned."""
-        self._stack.reset()
-        self._begin()
+    def reset(self, rows: Any = None) -> None:
+        """Set states to the initial ones: zero, or what the model had learned.
+
+        Parameters
+        ----------
+        rows : ndarray of bool, (N,), or None
+            The streams that begin anew; None: all.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `rows` is not as above; no state has changed then.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastrnn as fr
+        >>> stream = fr.Stream(fr.GRU(3, 8, seed=0), batch_size=2)
+        >>> y = stream.step(np.ones((2, 3), np.float32))
+        >>> stream.reset([True, False])
+        >>> [bool(row.any()) for row in stream.state[0]]
+        [False, True]
+        """
+        if rows is None:
+            self._stack.reset()
+            self._begin()
+            return
+        chosen = _checks.rows_of_batch("rows", rows, self.batch_size)
+        initial = list(_flatten(self._model, None, self.batch_size))
+        for (stage, _), now, begin in zip(self._recurrent, self._states(), initial, strict=True):
+            for part, first in zip(now, begin, strict=True):
+                if part is not None and first is not None:
+                    part[chosen] = first[chosen]
+            self._stack.write_state(stage, *now)
 
     def _begin(self) -> None:
         for stage, h, c in self._initial:
