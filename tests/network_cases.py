@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from cases import network, reference_name, state_of
-from fastrnn import ops, reference
+from fastrnn import masks, ops, reference, reference_masks
 from fastrnn.network import RecurrentNetwork
-from fastrnn.testing import random_lengths
 
 #: What is combined. The first value of each is the plain one.
 FACTORS: dict[str, tuple[Any, ...]] = {
@@ -185,7 +184,7 @@ class Run:
         return self.named(y, final) | dinitial | {"dx": self.axes(dx)} | gradients
 
 
-def make_run(case, *, batch=3, steps=5, inputs=3, hidden=None, dtype=None, seed=0):
+def make_run(case, *, batch=4, steps=5, inputs=3, hidden=None, dtype=None, seed=0):
     """Return a network of a case and random arrays for it; x and dy are NaN behind rows' ends.
 
     Parameters
@@ -224,8 +223,9 @@ def make_run(case, *, batch=3, steps=5, inputs=3, hidden=None, dtype=None, seed=
         return [(numbers(batch, s), numbers(batch, h)) for s, h in sizes for _ in range(directions)]
 
     x, dy = numbers(batch, steps, inputs), numbers(batch, steps, layer.output_size)
-    lengths = random_lengths(rng, batch, steps) if case["ragged"] else None
-    if lengths is not None:
+    lengths = None
+    if case["ragged"]:  # 0, T, and between them
+        lengths = rng.permutation(np.linspace(0, steps, batch).astype(np.int64))
         behind = np.arange(steps) >= lengths[:, None]
         x[behind] = np.nan
         if case["pad_output"] != "repeat":
@@ -249,6 +249,10 @@ def projection_of(case, hidden):
 
 # ---- the specification of a run ----
 
+#: G.
+GATES = {"lstm": 4, "lstm_coupled_peephole": 3, "gru": 3, "gru_reset_before": 3}
+GATES |= {"rnn_tanh": 1, "independent_rnn_tanh": 1}
+
 MERGED = {
     "one direction": lambda forward: forward,
     "concat": lambda forward, backward: np.concatenate([forward, backward], axis=-1),
@@ -271,8 +275,74 @@ def weights_of(parameters, cell, suffix):
     return reference.Weights(**named, layer_norm=np.concatenate(norms) if norms else None)
 
 
-def expected_of(run):
-    """Return what the specification gives for `Run.infer`, in float64 under the same names."""
+class Drawn:
+    """The masks of a forward pass in training, which all follow from one generator.
+
+    Each layer that draws takes one key, in the order of running; both directions are two layers.
+
+    Parameters
+    ----------
+    run : Run
+    seed : int or None
+        Of the generator; None: inference, where nothing is drawn.
+    """
+
+    def __init__(self, run, seed):
+        self.case, self.shape = run.case, run.x.shape[:2]
+        self.rng = None if seed is None else np.random.default_rng(seed)
+
+    def key(self):
+        return int(self.rng.integers(2**64, dtype=np.uint64))
+
+    def kept(self, key, stream, shape, probability):
+        """Return a mask (rows, steps, features) of dropout."""
+        keep = 1.0 - probability
+        return reference_masks.bernoulli(key, stream, *shape, keep, scale=1 / keep, dtype="float64")
+
+    def of_input(self, level, features):
+        """Return the mask of what a layer is given, (N, T or 1, F), or 1.0."""
+        probability = self.case["dropout" if level else "input_dropout"]
+        if self.rng is None or not probability:
+            return 1.0
+        batch, steps = self.shape
+        shape = batch, 1 if self.case["variational"] else steps, features
+        return self.kept(self.key(), masks.DROPOUT, shape, probability)
+
+    def of_cell(self, weights, resets):
+        """Return weights and `reference.Masks` of one cell."""
+        rates = [self.case[n] for n in ("recurrent_dropout", "zoneout_h", "zoneout_c")]
+        if self.rng is None or not any([*rates, self.case["drop_connect"]]):
+            return weights, reference.Masks(resets=resets)
+        key, hidden = self.key(), weights.weight_ih.shape[0] // GATES[self.case["cell"]]
+        state = hidden if weights.weight_hr is None else len(weights.weight_hr)
+        batch, steps = self.shape
+        recurrent = zoneout_h = zoneout_c = None
+        if rates[0]:
+            shape = batch, 1, state
+            recurrent = self.kept(key, masks.RECURRENT_DROPOUT, shape, rates[0])[:, 0]
+        if rates[1]:
+            how = masks.ZONEOUT_H, batch, steps, state, rates[1]
+            zoneout_h = reference_masks.bernoulli(key, *how)
+        if rates[2]:
+            how = masks.ZONEOUT_C, batch, steps, hidden, rates[2]
+            zoneout_c = reference_masks.bernoulli(key, *how)
+        if self.case["drop_connect"]:
+            matrix = weights.weight_hh
+            shape = len(matrix), 1, matrix.shape[1]
+            dropped = self.kept(key, masks.DROP_CONNECT, shape, self.case["drop_connect"])[:, 0]
+            weights = replace(weights, weight_hh=matrix * dropped)
+        return weights, reference.Masks(resets, recurrent, zoneout_h, zoneout_c)
+
+
+def expected_of(run, seed=None):
+    """Return what the specification gives, in float64: y and final states, by the names of `Run`.
+
+    Parameters
+    ----------
+    run : Run
+    seed : int or None
+        Of the masks in training; None: what `Run.infer` gives.
+    """
     case, cell, parameters = run.case, run.case["cell"], run.network.parameters
     batch, steps, _ = run.x.shape
     ends = np.full(batch, steps) if run.lengths is None else run.lengths
@@ -284,9 +354,9 @@ def expected_of(run):
         zoneout_c=case["zoneout_c"],
     )
     directions = ("",) if case["merge"] == "one direction" else ("", "_reverse")
-    below, states = run.x.astype(np.float64), []
+    below, states, drawn = run.x.astype(np.float64), [], Drawn(run, seed)
     for level in range(case["num_layers"]):
-        outputs = []
+        outputs, given = [], below * drawn.of_input(level, below.shape[-1])
         for direction in directions:
             suffix = f"_l{level}{direction}"
             initial = (None, None)
@@ -296,22 +366,23 @@ def expected_of(run):
                 initial = (np.tile(parameters[f"h0{suffix}"], (batch, 1)), None)
                 if f"c0{suffix}" in parameters:
                     initial = (initial[0], np.tile(parameters[f"c0{suffix}"], (batch, 1)))
+            weights, masked = drawn.of_cell(weights_of(parameters, cell, suffix), run.resets)
             result = reference.run(
                 cell,
-                below,
-                weights_of(parameters, cell, suffix),
+                given,
+                weights,
                 initial[0],
                 initial[1] if ops.CELLS[cell].has_cell_state else None,
                 lengths=ends,
                 reverse=case["reverse"] != bool(direction),
                 options=options,
-                masks=reference.Masks(resets=run.resets),
+                masks=masked,
             )
             outputs.append(result.y)
             states.append((result.h_n, result.c_n))
         merged = MERGED[case["merge"]](*outputs)
         if case["residual"] and level > 0:
-            merged = merged + below
+            merged = merged + given  # as the layer has it, after dropout
         below = np.where(valid, merged, 0.0)
     padding = case["pad_output"]
     for row, end in zip(below, ends, strict=True):
