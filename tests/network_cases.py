@@ -275,6 +275,15 @@ def weights_of(parameters, cell, suffix):
     return reference.Weights(**named, layer_norm=np.concatenate(norms) if norms else None)
 
 
+def initial_of(run, index, suffix):
+    """Return h0 (N, S) and c0 (N, H) of a cell; None where it has none or they are zero."""
+    if run.state is not None:
+        h0, c0 = run.state[index]
+        return h0, c0 if ops.CELLS[run.case["cell"]].has_cell_state else None
+    learned = (run.network.parameters.get(f"{part}0{suffix}") for part in "hc")
+    return tuple(None if part is None else np.tile(part, (len(run.x), 1)) for part in learned)
+
+
 class Drawn:
     """The masks of a forward pass in training, which all follow from one generator.
 
@@ -359,20 +368,14 @@ def expected_of(run, seed=None):
         outputs, given = [], below * drawn.of_input(level, below.shape[-1])
         for direction in directions:
             suffix = f"_l{level}{direction}"
-            initial = (None, None)
-            if run.state is not None:
-                initial = run.state[len(states)]
-            elif case["learn_initial_state"]:
-                initial = (np.tile(parameters[f"h0{suffix}"], (batch, 1)), None)
-                if f"c0{suffix}" in parameters:
-                    initial = (initial[0], np.tile(parameters[f"c0{suffix}"], (batch, 1)))
+            h0, c0 = initial_of(run, len(states), suffix)
             weights, masked = drawn.of_cell(weights_of(parameters, cell, suffix), run.resets)
             result = reference.run(
                 cell,
                 given,
                 weights,
-                initial[0],
-                initial[1] if ops.CELLS[cell].has_cell_state else None,
+                h0,
+                c0,
                 lengths=ends,
                 reverse=case["reverse"] != bool(direction),
                 options=options,
