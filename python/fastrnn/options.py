@@ -76,8 +76,8 @@ class NetworkOptions:
     merge : {"concat", "sum", "mean", "product"}, default "concat"
         How the outputs of both directions become one in every layer, as for `Bidirectional`.
     residual : bool, default False
-        From the second layer on, add each layer's input to its output (`Residual`); their sizes
-        have to agree.
+        From the second layer on, add each layer's input, after dropout, to its output
+        (`Residual`); their sizes have to agree.
     layer_norm : bool, default False
         Normalise W x, R h and, where the cell has c, c on its way to h (Ba et al. 2016), with
         parameters norm_weight_ih_l0, norm_bias_ih_l0, norm_weight_hh_l0, norm_bias_hh_l0 (G*H,),
