@@ -54,6 +54,7 @@ TEST_CASE_TEMPLATE("training stays inside its arrays and does not depend on thre
     for (const auto& s : sizes) {
       for (const bool reverse : {false, true}) {
         for (const int kind : {0, 1, 2, 5, 6}) {
+          if (kind >= 2 && reverse != (kind == 5)) continue;  // options: one direction each
           const bool ragged = kind & 1;
           LayerSize size{cell, s[0], s[1], s[2], s[3]};
           size.options.layer_norm = kind & 2;
