@@ -251,3 +251,26 @@ def test_the_plan_tells(cell):
     assert not any(word in str(plan) for word in ("BPTT", "tape", "training"))
     assert full.bfloat16 == ""
     assert all(word in str(full) for word in ("BPTT", "tape", "training"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"zoneout_h": 0.4}, {"proj_size": 9}, {"proj_size": 9, "zoneout_h": 0.4, "zoneout_c": 0.2}],
+)
+def test_what_options_make_of_h_is_what_the_next_product_reads(options):
+    layer = fr.LSTM(7, 33, 2, seed=0, **options)
+    layer.parameters["weight_hh_l0"][...] *= 4  # h counts
+    x = np.random.default_rng(0).standard_normal((3, 12, 7)).astype(np.float32)
+    y = layer.to("bfloat16")(x)[0]
+    assert np.abs(y - layer(x)[0]).max() < 0.03 * np.abs(y).max()
+
+
+@pytest.mark.parametrize("layer", [fr.LSTM, fr.GRU, fr.RNN])
+def test_a_reset_begins_anew(layer):
+    model = layer(7, 33, seed=0).to("bfloat16")
+    x = np.random.default_rng(0).standard_normal((4, 10, 7)).astype(np.float32)
+    reset = np.zeros((4, 10), bool)
+    reset[:, 6] = True
+    y = model(x, reset=reset)[0]
+    assert_same_bits(y[:, 6:], model(x[:, 6:])[0], "y behind the reset")
+    assert_same_bits(y[:, :6], model(x[:, :6])[0], "y before it")
