@@ -2,13 +2,9 @@
 
 from fastrnn.ops.buffers import BufferPool, LayerBuffers, aligned_empty
 from fastrnn.ops.build import build_info, explain_plan
+from fastrnn.ops.calls import BackwardCall, ForwardCall, Lengths, Masks, Record
 from fastrnn.ops.drop_connect import add_masked, masked_gradients, masked_weights
 from fastrnn.ops.layer import (
-    BackwardCall,
-    ForwardCall,
-    Lengths,
-    Masks,
-    Record,
     add_weight_sums,
     backward,
     backward_beside,

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastrnn._checks import FloatArray
 from fastrnn._isa import kernels
 from fastrnn._threads import get_num_threads
 from fastrnn.ops.buffers import LayerBuffers
+from fastrnn.ops.calls import BackwardCall, ForwardCall, Lengths, Masks, Record
 from fastrnn.ops.inputs import kernel_input, optional_input
 from fastrnn.ops.panels import LayerKind, Weights, panel_size
 
-Lengths = NDArray[np.int64] | None
 State = tuple[FloatArray, FloatArray | None]
 
 # Sizes follow from the arguments alone; a query costs as much as allocating an output.
@@ -24,109 +23,7 @@ _dense_tape_size = lru_cache(kernels.tape_size)
 _workspace_size = lru_cache(kernels.workspace_size)
 
 
-class Masks(NamedTuple):
-    """Numbers that act on single rows and steps; None: none.
-
-    Attributes
-    ----------
-    resets : ndarray of uint8, (N, T, 1), or None
-        Where not zero, the state that crosses the boundary before this step is zero.
-    recurrent : ndarray, (N, S), or None
-        Multiplies h where it enters a product.
-    zoneout_h : ndarray, (N, T, S), or None
-        The share of the state before in h.
-    zoneout_c : ndarray, (N, T, H), or None
-        The same of c.
-    """
-
-    resets: NDArray[np.uint8] | None = None
-    recurrent: FloatArray | None = None
-    zoneout_h: FloatArray | None = None
-    zoneout_c: FloatArray | None = None
-
-    @property
-    def kinds(self) -> tuple[bool, bool, bool, bool]:
-        """Which of them there are."""
-        return (
-            self.resets is not None,
-            self.recurrent is not None,
-            self.zoneout_h is not None,
-            self.zoneout_c is not None,
-        )
-
-
 _NO_MASKS = (False, False, False, False)
-
-
-class Record(NamedTuple):
-    """What a forward pass keeps for one backward pass."""
-
-    tape: NDArray[np.uint8]
-    batch: int
-    steps: int
-    lengths: Lengths
-    masks: Masks | None = None
-
-
-class ForwardCall(NamedTuple):
-    """One layer's forward pass, ready to run: `forward` fills y, h_n, c_n and the record.
-
-    Attributes
-    ----------
-    kind : LayerKind
-    lengths : ndarray of int64, (N,), or None
-    arguments : tuple
-        What the kernels take, the workspace last.
-    y : ndarray, (N, T, S)
-    h_n : ndarray, (N, S)
-    c_n : ndarray, (N, H), or None
-    record : Record or None
-    buffers : LayerBuffers
-    """
-
-    kind: LayerKind
-    lengths: Lengths
-    arguments: tuple[Any, ...]
-    y: FloatArray
-    h_n: FloatArray
-    c_n: FloatArray | None
-    record: Record | None
-    buffers: LayerBuffers
-
-
-class BackwardCall(NamedTuple):
-    """The arguments of one layer's backward pass.
-
-    Attributes
-    ----------
-    kind : LayerKind
-        The layer.
-    panels : ndarray, (panel size,)
-        Of the backward pass.
-    record : Record
-        Of one forward call; its tape is used up and goes back to `buffers`.
-    dy : ndarray, (N, T, S), or None
-        Gradient of the output; None is zero. Not read at invalid steps.
-    dh_n : ndarray, (N, S), or None
-    dc_n : ndarray, (N, H), or None
-        Gradients of the final states.
-    gradients : Weights
-        Gradients of the weights, which are added to.
-    buffers : LayerBuffers
-        Where the workspace comes from.
-    weight_sums : ndarray, (panel size,), or None
-        Of `new_weight_sums`: what is added to instead of `gradients`.
-    """
-
-    kind: LayerKind
-    panels: FloatArray
-    record: Record
-    dy: FloatArray | None
-    dh_n: FloatArray | None
-    dc_n: FloatArray | None
-    gradients: Weights
-    buffers: LayerBuffers
-    weight_sums: FloatArray | None
 
 
 def side_by_side(

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastrnn._checks import FloatArray
 from fastrnn._isa import kernels
-from fastrnn.ops.layer import ForwardCall
+from fastrnn.ops.calls import ForwardCall
 from fastrnn.ops.panels import CELLS
 
 
