@@ -74,7 +74,7 @@ MAY_IMPORT = {
         "layers", "pooling", "protocol", "recurrent", "residual", "safetensors_file",
         "standardize",
     },
-    "losses": {"_checks"},
+    "losses": {"_checks", "losses"},
     "clipping": {"_checks"},
     "optim": {"_checks", "clipping"},
     "padding": {"_checks", "ragged"},
