@@ -82,14 +82,15 @@ MAY_IMPORT = {
     "parallel_streams": {"_checks", "mini_batch", "ragged"},
     "data": {"_checks", "initializers", "mini_batch", "padding", "parallel_streams", "ragged"},
     "datasets": {"datasets"},
-    "progress": set(),
+    "progress": {"_checks"},
     "streaming": {
         "_checks", "checkpointing", "composition", "dropout", "feedforward", "network", "ops",
         "protocol", "recurrent", "residual",
     },
+    "parallel": {"_checks"},
     "training": {
-        "_checks", "bptt", "data", "initializers", "losses", "optim", "progress", "protocol",
-        "state_trees",
+        "_checks", "bptt", "data", "initializers", "losses", "optim", "parallel", "progress",
+        "protocol", "safetensors_file", "serialization", "state_trees", "training",
     },
     "testing": {"_checks", "protocol", "state_trees"},
     "configuration": {"_isa", "_threads", "ops"},
@@ -100,7 +101,12 @@ MAY_IMPORT = {
 
 #: Third-party packages that a module may import, beside the standard library.
 THIRD_PARTY = {"numpy"}
-OPTIONAL = {"cli": {"matplotlib"}, "threadpools": {"threadpoolctl"}}  # inside functions only
+OPTIONAL = {  # inside functions only
+    "cli": {"matplotlib"},
+    "parallel": {"mpi4py"},
+    "progress": {"tqdm"},
+    "threadpools": {"threadpoolctl"},
+}
 
 PACKAGE_FILES = sorted(PYTHON.rglob("*.py"))
 

@@ -5,7 +5,7 @@ D num_directions, G gates of a cell (LSTM 4, GRU 3, RNN 1), P parameters. Sequen
 unless ``batch_first=False`` makes them (T, N, F).
 """
 
-from fastrnn import data, datasets, initializers, losses, masks, optim
+from fastrnn import data, datasets, initializers, losses, masks, optim, parallel
 from fastrnn._threads import get_num_threads, set_num_threads
 from fastrnn.bidirectional import Bidirectional
 from fastrnn.bptt import average_replicas, truncated_bptt
@@ -21,7 +21,7 @@ from fastrnn.serialization import load, save
 from fastrnn.standardize import Standardize
 from fastrnn.streaming import Stream
 from fastrnn.threadpools import register_with_threadpoolctl
-from fastrnn.training import History, Trainer, predict
+from fastrnn.training import History, Trainer, callbacks, metrics, predict, schedules
 
 __all__ = [
     "GRU",
@@ -42,6 +42,7 @@ __all__ = [
     "Stream",
     "Trainer",
     "average_replicas",
+    "callbacks",
     "data",
     "datasets",
     "get_num_threads",
@@ -49,10 +50,13 @@ __all__ = [
     "load",
     "losses",
     "masks",
+    "metrics",
     "optim",
+    "parallel",
     "predict",
     "register_with_threadpoolctl",
     "save",
+    "schedules",
     "set_num_threads",
     "show_config",
     "truncated_bptt",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -32,6 +33,9 @@ class Window:
         Valid steps among the new ones.
     state : as the model's
         After the window.
+    state_for_next : as the model's
+        At the first step of the next window: with it, ``truncated_bptt(..., state, start=stop)``
+        goes on from here. As `state` where k1 = k2.
     """
 
     def __init__(
@@ -40,12 +44,12 @@ class Window:
         pieces: list[tuple[int, int, FloatArray, Tape]],
         times: tuple[int, int, int],
         lengths: NDArray[np.int64] | None,
-        state: Any,
+        states: tuple[Any, Any],
         replicas: str,
     ) -> None:
         self.first, self.start, self.stop = times
         self.lengths = lengths
-        self.state = state
+        self.state, self.state_for_next = states
         self._model = model
         self._replicas = replicas
         self._pieces = pieces
@@ -85,12 +89,13 @@ class Window:
         for (_, _, _, tape), dy in zip(self._pieces, gradients, strict=True):
             self._model._check_backward(tape, dy, None)
         pieces, self._pieces = self._pieces, []
-        earlier = _set_aside(self._model) if self._replicas == "mean" else []
         dstate, dx = None, []
-        for (_, _, _, tape), dy in zip(reversed(pieces), reversed(gradients), strict=True):
-            part, dstate = self._model._backward(tape, dy, dstate, input_gradient=input_gradient)
-            dx.append(part)
-        _add_mean(earlier, self.stop - self.first)
+        with mean_over(self._model, self.stop - self.first, self._replicas):
+            for (_, _, _, tape), dy in zip(reversed(pieces), reversed(gradients), strict=True):
+                part, dstate = self._model._backward(
+                    tape, dy, dstate, input_gradient=input_gradient
+                )
+                dx.append(part)
         if not input_gradient or dx[0] is None:
             return None
         return dx[0] if len(dx) == 1 else np.concatenate(dx[::-1], axis=1)
@@ -120,6 +125,7 @@ def truncated_bptt(
     lengths: Any = None,
     reset: Any = None,
     replicas: str = "sum",
+    start: int = 0,
 ) -> Iterator[Window]:
     """Run a model over sequences window by window, for truncated BPTT with (k1, k2).
 
@@ -150,6 +156,9 @@ def truncated_bptt(
     replicas : {"sum", "mean"}, default "sum"
         "mean" divides what a backward pass adds to the gradients of recurrent layers by the
         window's steps: see `average_replicas`.
+    start : int, default 0
+        The first new step, a multiple of k1: goes on where an earlier call was left, with the
+        `state_for_next` of its last window as `state`.
 
     Returns
     -------
@@ -186,21 +195,24 @@ def truncated_bptt(
     valid = _checks.lengths(lengths, *x.shape[:2])
     check_reset(model, reset)
     resets = _checks.resets(reset, *x.shape[:2])
-    return _windows(model, x, k1, k2, like(state, np.array), valid, resets, replicas)
+    if not isinstance(start, (int, np.integer)) or start < 0 or start % k1:
+        raise ValueError(f"start: expected a multiple of k1 = {k1}, got {start!r}")
+    return _windows(model, x, (k1, k2), int(start), like(state, np.array), valid, resets, replicas)
 
 
 def _windows(
     model: Layer,
     x: Any,
-    k1: int,
-    k2: int,
+    steps: tuple[int, int],
+    first_start: int,
     state: Any,
     lengths: NDArray[np.int64] | None,
     reset: NDArray[np.uint8] | None,
     replicas: str,
 ) -> Iterator[Window]:
+    k1, k2 = steps
     end = x.shape[1] if lengths is None else int(lengths.max(initial=0))
-    for start in range(0, end, k1):
+    for start in range(first_start, end, k1):
         stop = min(start + k1, end)
         first = max(stop - k2, 0)
         # Where the next window begins: its state is kept, so the pass is cut there.
@@ -215,7 +227,8 @@ def _windows(
             if until == following:
                 kept = now
         times = (first, start, stop)
-        window = Window(model, pieces, times, _within(lengths, start, stop), now, replicas)
+        valid = _within(lengths, start, stop)
+        window = Window(model, pieces, times, valid, (now, kept), replicas)
         try:
             yield window
         finally:
@@ -310,15 +323,19 @@ def _replicated(model: Layer) -> list[FloatArray]:
     ]
 
 
-def _set_aside(model: Layer) -> list[tuple[FloatArray, FloatArray]]:
-    """Zero the recurrent layers' gradients; return them with what they were."""
-    vectors = [(vector, vector.copy()) for vector in _replicated(model)]
-    for vector, _ in vectors:
+@contextmanager
+def mean_over(model: Layer, steps: int, replicas: str) -> Iterator[None]:
+    """Let a backward pass within add the mean over replicas, or with "sum" their sum.
+
+    What earlier passes have added stays as it is.
+    """
+    if replicas != "mean":
+        yield
+        return
+    earlier = [(vector, vector.copy()) for vector in _replicated(model)]
+    for vector, _ in earlier:
         vector.fill(0)
-    return vectors
-
-
-def _add_mean(earlier: list[tuple[FloatArray, FloatArray]], steps: int) -> None:
+    yield
     for vector, before in earlier:
         np.divide(vector, steps, out=vector)
         vector += before

@@ -6,11 +6,12 @@ The layout is that of the safetensors library (https://github.com/huggingface/sa
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,27 @@ def write(
     >>> tensors["a"].tolist(), metadata
     ([0.0, 1.0, 2.0], {'note': 'three'})
     """
+    _replace(os.fspath(path), *_encoded(tensors, metadata))
+
+
+def to_bytes(
+    tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """Return what `write` puts into a file.
+
+    Parameters
+    ----------
+    tensors : mapping of str to ndarray, any shape
+    metadata : mapping of str to str, or None, default None
+    """
+    prefix, numbers = _encoded(tensors, metadata)
+    return prefix + b"".join(numbers)
+
+
+def _encoded(
+    tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None
+) -> tuple[bytes, Iterable[bytes]]:
+    """Return length and header, and the arrays' bytes in the order of the file."""
     for key, text in (metadata or {}).items():
         if not isinstance(key, str) or not isinstance(text, str):
             raise TypeError(f"metadata[{key!r}]: expected text, got {type(text).__name__}")
@@ -83,7 +105,7 @@ def write(
         raise ValueError(f"names and metadata: expected text with UTF-8, got {error}") from None
     encoded += b" " * (-len(encoded) % 8)
     prefix = len(encoded).to_bytes(8, "little") + encoded
-    _replace(os.fspath(path), prefix, (arrays[name].tobytes() for name in order))
+    return prefix, (arrays[name].tobytes() for name in order)
 
 
 def _little(name: str, array: Any) -> NDArray[Any]:
@@ -144,38 +166,54 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[st
     ValueError
         If it is truncated or not in this layout; nothing is allocated on its word alone.
     """
-    where = os.fspath(path)
     with open(path, "rb") as file:
-        available = os.fstat(file.fileno()).st_size
-        if available < 8:
-            raise ValueError(f"{where}: expected at least 8 bytes, got {available}")
-        length = int.from_bytes(_exactly(where, file, 8), "little")
-        if length > min(available - 8, _LARGEST_HEADER):
-            raise ValueError(
-                f"{where}: expected a header of at most {min(available - 8, _LARGEST_HEADER)} "
-                f"bytes, got {length}: truncated, or not a safetensors file"
-            )
-        header = _header(where, _exactly(where, file, length))
-        metadata = header.pop("__metadata__", {})
-        if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-            raise ValueError(f"{where}: __metadata__: expected text, got {metadata!r:.80}")
-        entries = {name: _entry(where, name, entry) for name, entry in header.items()}
-        order = sorted(entries, key=lambda name: entries[name][2:])
-        _check_spans(where, {name: entries[name][2:] for name in order}, available - 8 - length)
-        tensors = dict.fromkeys(entries, np.empty(0))
-        for name in order:
-            dtype, shape, begin, end = entries[name]
-            raw = np.empty(end - begin, np.uint8)
-            _expect(where, raw.size, file.readinto(raw.data))
-            if dtype.kind == "b" and raw.max(initial=0) > 1:
-                raise ValueError(f"{where}: {name}: expected bytes 0 and 1, got {raw.max()}")
-            tensors[name] = (
-                raw.view(dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
-            )
+        return _decoded(os.fspath(path), file, os.fstat(file.fileno()).st_size)
+
+
+def from_bytes(name: str, data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Return what `to_bytes` was given, as `read` does for a file.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    data : bytes
+    """
+    return _decoded(name, io.BytesIO(data), len(data))
+
+
+def _decoded(
+    where: str, file: io.BufferedIOBase, available: int
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    if available < 8:
+        raise ValueError(f"{where}: expected at least 8 bytes, got {available}")
+    length = int.from_bytes(_exactly(where, file, 8), "little")
+    if length > min(available - 8, _LARGEST_HEADER):
+        raise ValueError(
+            f"{where}: expected a header of at most {min(available - 8, _LARGEST_HEADER)} "
+            f"bytes, got {length}: truncated, or not a safetensors file"
+        )
+    header = _header(where, _exactly(where, file, length))
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise ValueError(f"{where}: __metadata__: expected text, got {metadata!r:.80}")
+    entries = {name: _entry(where, name, entry) for name, entry in header.items()}
+    order = sorted(entries, key=lambda name: entries[name][2:])
+    _check_spans(where, {name: entries[name][2:] for name in order}, available - 8 - length)
+    tensors = dict.fromkeys(entries, np.empty(0))
+    for name in order:
+        dtype, shape, begin, end = entries[name]
+        raw = np.empty(end - begin, np.uint8)
+        _expect(where, raw.size, file.readinto(raw.data))
+        if dtype.kind == "b" and raw.max(initial=0) > 1:
+            raise ValueError(f"{where}: {name}: expected bytes 0 and 1, got {raw.max()}")
+        tensors[name] = raw.view(dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+
+
     return tensors, metadata
 
 
-def _exactly(where: str, file: BinaryIO, count: int) -> bytes:
+def _exactly(where: str, file: io.BufferedIOBase, count: int) -> bytes:
     content = file.read(count)
     _expect(where, count, len(content))
     return content

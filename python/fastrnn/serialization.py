@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrnn import _checks, safetensors_file
 from fastrnn._checks import FloatArray
@@ -23,6 +25,7 @@ from fastrnn.residual import Residual
 from fastrnn.standardize import Standardize
 
 _FORMAT = "1"
+_MORE = "more/"  # before the names of arrays that are no parameters
 _RECURRENT = ("LSTM", "GRU", "RNN", "RecurrentLayer")  # those that can have bfloat16 weights
 _SIMPLE: dict[str, type[Layer]] = {
     c.__name__: c
@@ -136,13 +139,33 @@ def save(
     >>> bool((fr.load(path).parameter_vector == model.parameter_vector).all())
     True
     """
+    save_with_more(model, path, {}, metadata)
+
+
+def save_with_more(
+    model: Layer,
+    path: str | os.PathLike[str],
+    more: Mapping[str, NDArray[Any]],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """As `save`, with arrays beside the parameters, for which `load` does not ask.
+
+    Parameters
+    ----------
+    model : layer
+    path : path-like
+    more : mapping of str to ndarray, any shape
+        Kept under ``more/NAME``.
+    metadata : mapping of str to str, or None
+    """
     if not isinstance(model, Layer):
         raise TypeError(f"model: expected a layer, got {type(model).__name__}")
     header = dict(metadata or {}) | {
         "fastrnn_format": _FORMAT,
         "fastrnn_config": json.dumps(model.config()),
     }
-    safetensors_file.write(path, dict(model.parameters), header)
+    beside = {_MORE + name: array for name, array in more.items()}
+    safetensors_file.write(path, dict(model.parameters) | beside, header)
 
 
 def load(path: str | os.PathLike[str]) -> Layer:
@@ -174,8 +197,22 @@ def load_with_metadata(path: str | os.PathLike[str]) -> tuple[Layer, dict[str, s
     ----------
     path : path-like
     """
+    model, metadata, _ = load_with_more(path)
+    return model, metadata
+
+
+def load_with_more(
+    path: str | os.PathLike[str],
+) -> tuple[Layer, dict[str, str], dict[str, NDArray[Any]]]:
+    """As `load`; also return the metadata and the arrays given to `save_with_more`.
+
+    Parameters
+    ----------
+    path : path-like
+    """
     tensors, header = safetensors_file.read(path)
     where = os.fspath(path)
+    more = {name: tensors.pop(name) for name in list(tensors) if name.startswith(_MORE)}
     if "fastrnn_config" not in header:
         raise ValueError(f"{where}: expected a model written by fastrnn.save, got other content")
     if header.get("fastrnn_format") != _FORMAT:
@@ -198,4 +235,5 @@ def load_with_metadata(path: str | os.PathLike[str]) -> tuple[Layer, dict[str, s
     for name, view in model.parameters.items():
         np.copyto(view, tensors[name])
     own = ("fastrnn_format", "fastrnn_config")
-    return model, {key: value for key, value in header.items() if key not in own}
+    metadata = {key: value for key, value in header.items() if key not in own}
+    return model, metadata, {name.removeprefix(_MORE): more[name] for name in more}
