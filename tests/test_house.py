@@ -80,7 +80,9 @@ MAY_IMPORT = {
     "padding": {"_checks", "ragged"},
     "mini_batch": set(),
     "parallel_streams": {"_checks", "mini_batch", "ragged"},
-    "data": {"_checks", "initializers", "mini_batch", "padding", "parallel_streams", "ragged"},
+    "data": {
+        "_checks", "data", "initializers", "mini_batch", "padding", "parallel_streams", "ragged",
+    },
     "datasets": {"datasets"},
     "progress": {"_checks"},
     "streaming": {

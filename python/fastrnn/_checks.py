@@ -30,6 +30,17 @@ def positive_integer(name: str, value: SupportsIndex) -> int:
     return number
 
 
+def count(name: str, value: SupportsIndex) -> int:
+    """Return `value` as an int of at least 0."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
+    if number < 0:
+        raise ValueError(f"{name}: expected at least 0, got {number}")
+    return number
+
+
 def layer_sizes(hidden_size: Any, num_layers: SupportsIndex | None) -> tuple[int, ...]:
     """Return the hidden size of each layer; one size is for all `num_layers`, None: one."""
     if not isinstance(hidden_size, (list, tuple)):

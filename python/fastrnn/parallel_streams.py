@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from fastrnn import _checks
 from fastrnn.mini_batch import Batch
 from fastrnn.ragged import Ragged
+
+_Places = tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]
 
 
 class ParallelStreams:
@@ -36,6 +39,11 @@ class ParallelStreams:
     mask : ndarray (T,) or (T, C), or list, or None, default None
         Weights of the targets, bool or numbers of at least 0; None: all count.
 
+    Attributes
+    ----------
+    per_step, carries_state : bool
+        True: there is a target for every step, and rows go on from the batch before.
+
     Raises
     ------
     TypeError, ValueError
@@ -52,6 +60,9 @@ class ParallelStreams:
     [[0, 1, 2, 3], [6, 7, 8, 9]] [True, True]
     [[4, 5], [10, 11]] [False, False]
     """
+
+    per_step = True
+    carries_state = True
 
     def __init__(self, x: Any, y: Any, batch_size: int, steps: int, *, mask: Any = None) -> None:
         self.batch_size = _checks.positive_integer("batch_size", batch_size)
@@ -95,23 +106,77 @@ class ParallelStreams:
     def __iter__(self) -> Iterator[Batch]:
         return self.batches()
 
-    def batches(self, rng: np.random.Generator | None = None) -> Iterator[Batch]:
+    def batches(
+        self,
+        rng: np.random.Generator | None = None,
+        *,
+        batch_size: int | None = None,
+        start: int = 0,
+        bucket_by_length: bool = False,
+    ) -> Iterator[Batch]:
         """Return the batches, one after the other.
 
         Parameters
         ----------
         rng : numpy.random.Generator or None, default None
-            Draws the order in which sequences are begun; None keeps it.
+            Draws, at once, the order in which sequences are begun; None keeps it.
+        batch_size : int or None, default None
+            Not used: streams have their own. It is here because every `Source` has it.
+        start : int, default 0
+            Batches to leave out at the front; their data are not read.
+        bucket_by_length : bool, default False
+            Expected False: a row goes from one sequence to the next, whatever their lengths.
 
         Returns
         -------
         iterator of Batch
             Each cut to its longest row; rows for which no sequence is left have length 0.
-        """
-        order = np.flatnonzero(self._x.lengths)  # sequences of no steps are none
-        return self._batches(order if rng is None else rng.permutation(order))
 
-    def _batches(self, order: NDArray[np.intp]) -> Iterator[Batch]:
+        Raises
+        ------
+        TypeError, ValueError
+            If `start` or `bucket_by_length` is not as above; at once.
+        """
+        first = _checks.count("start", start)
+        if bucket_by_length:
+            raise ValueError("bucket_by_length: expected False for ParallelStreams, got True")
+        order = np.flatnonzero(self._x.lengths)  # sequences of no steps are none
+        places = self._places(order if rng is None else rng.permutation(order))
+        return (self._batch(*place) for place in islice(places, first, None))
+
+    def num_batches(self, batch_size: int | None = None) -> int | None:
+        """Return the number of batches, or None where it depends on the order that is drawn.
+
+        It is known where all sequences take the same number of batches, as the parts of one
+        stream do, and where no row has more than one.
+
+        Parameters
+        ----------
+        batch_size : int or None, default None
+            Not used: streams have their own.
+        """
+        lengths = self._x.lengths[self._x.lengths > 0]
+        each = -(-lengths // self.steps)
+        if len(each) <= self.batch_size:
+            return int(each.max())
+        if (each == each[0]).all():
+            return int(each[0]) * -(-len(each) // self.batch_size)
+        return None
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return sizes and dtypes, as JSON values, that must be equal to resume training."""
+        return {
+            "kind": "ParallelStreams",
+            "batch_size": self.batch_size,
+            "batch_steps": self.steps,
+            "sequences": len(self._x),
+            "steps": int(self._x.lengths.sum()),
+            "x": [str(self._x.rows.dtype), *self._x.rows.shape[1:]],
+            "y": [str(self._y.rows.dtype), *self._y.rows.shape[1:]],
+        }
+
+    def _places(self, order: NDArray[np.intp]) -> Iterator[_Places]:
+        """Yield each batch's sequences, first steps in them, numbers of steps, and resets."""
         waiting = iter(order.tolist())
         sequences = np.zeros(self.batch_size, np.intp)
         begin = np.zeros(self.batch_size, np.int64)  # of the row's next steps in its sequence
@@ -127,7 +192,7 @@ class ParallelStreams:
             lengths = np.minimum(left, self.steps)
             if not lengths.any():
                 return
-            yield self._batch(sequences, begin, lengths, reset)
+            yield sequences, begin, lengths, reset
             begin += lengths
             left -= lengths
 

@@ -1,29 +1,19 @@
-"""Data sets of sequences, padded or ragged, and their mini-batches."""
+"""Data sets of sequences that are in memory or mapped to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import _checks, initializers
+from fastrnn.data import checking
+from fastrnn.data.order import batch_rows
 from fastrnn.mini_batch import Batch
-from fastrnn.padding import mask_from_lengths, pad_sequences
-from fastrnn.parallel_streams import ParallelStreams
 from fastrnn.ragged import Ragged
-
-__all__ = [
-    "Batch",
-    "Dataset",
-    "ParallelStreams",
-    "batches",
-    "mask_from_lengths",
-    "pad_sequences",
-    "train_validation_split",
-]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +41,8 @@ class Dataset:
     ----------
     per_step : bool
         Whether there is a target for every step.
+    carries_state : bool
+        False: every sequence begins anew.
 
     Raises
     ------
@@ -74,20 +66,21 @@ class Dataset:
     lengths: Any = None
     mask: Any = None
     per_step: bool = field(init=False)
+    carries_state: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        x, lengths, steps = _inputs(self.x, self.lengths)
+        x, lengths, steps = checking.inputs(self.x, self.lengths)
         full = np.full(len(x), steps) if lengths is None else lengths
-        y = _targets(self.y, full, ragged=lengths is not None)
-        mask = _weights(self.mask, ragged=isinstance(y, Ragged))
-        per_step = isinstance(y, Ragged) or _is_per_step(y, steps, mask)
+        y = checking.targets(self.y, full, ragged=lengths is not None)
+        mask = checking.weights(self.mask, ragged=isinstance(y, Ragged))
+        per_step = isinstance(y, Ragged) or checking.is_per_step(y, steps, mask)
         if not per_step and np.ndim(y) > 2:
             raise ValueError(
                 f"y: expected shape (N,), (N, C), (N, T) or (N, T, C) with N, T = {len(x)}, "
                 f"{steps}, got {y.shape}"
             )
         if mask is not None:
-            _check_mask(mask, y, per_step, full, steps)
+            checking.check_mask(mask, y, per_step, full, steps)
         values = {"x": x, "y": y, "lengths": lengths, "mask": mask, "per_step": per_step}
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -133,6 +126,68 @@ class Dataset:
             lengths = None  # dense
         return Batch(x, y, lengths, mask)
 
+    def batches(
+        self,
+        rng: np.random.Generator | None = None,
+        *,
+        batch_size: int,
+        start: int = 0,
+        bucket_by_length: bool = False,
+        drop_last: bool = False,
+    ) -> Iterator[Batch]:
+        """Return mini-batches, one after the other.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator or None, default None
+            Shuffles, by draws made at once; None keeps the order.
+        batch_size : int
+        start : int, default 0
+            Batches to leave out at the front.
+        bucket_by_length : bool, default False
+            Shuffle so that sequences in a batch have about the same length: 50 batches at a time
+            are sorted by length, and then the batches shuffled. Needs `rng`.
+        drop_last : bool, default False
+            Leave out the sequences, the last of the order, that do not fill a batch.
+
+        Returns
+        -------
+        iterator of Batch
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as above; at once.
+        """
+        size = _checks.positive_integer("batch_size", batch_size)
+        first = _checks.count("start", start)
+        rows = batch_rows(
+            len(self), size, rng, lengths=self.lengths, bucket_by_length=bucket_by_length,
+            drop_last=drop_last,
+        )  # fmt: skip
+        return map(self.batch, rows[first:])
+
+    def num_batches(self, batch_size: int) -> int:
+        """Return the number of batches, the last, smaller one among them.
+
+        Parameters
+        ----------
+        batch_size : int
+        """
+        return -(-len(self) // _checks.positive_integer("batch_size", batch_size))
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return sizes and dtypes, as JSON values, that must be equal to resume training."""
+        steps = len(self) * self.x.shape[1] if self.lengths is None else int(self.lengths.sum())
+        return {
+            "kind": "Dataset",
+            "sequences": len(self),
+            "steps": steps,
+            "per_step": self.per_step,
+            "x": checking.described(self.x),
+            "y": checking.described(self.y),
+        }
+
     def subset(self, indices: Any) -> Dataset:
         """Return a data set of these sequences only.
 
@@ -172,6 +227,7 @@ def batches(
     rng: np.random.Generator | None = None,
     *,
     drop_last: bool = False,
+    bucket_by_length: bool = False,
 ) -> Iterator[Batch]:
     """Return a data set's mini-batches, one after the other.
 
@@ -180,9 +236,11 @@ def batches(
     dataset : Dataset
     batch_size : int
     rng : numpy.random.Generator or None, default None
-        Shuffles, in one draw made at once; None keeps the order.
+        Shuffles, by draws made at once; None keeps the order.
     drop_last : bool, default False
         Leave out a last batch that is not full.
+    bucket_by_length : bool, default False
+        Shuffle so that sequences in a batch have about the same length; see `Dataset.batches`.
 
     Returns
     -------
@@ -191,7 +249,7 @@ def batches(
     Raises
     ------
     TypeError, ValueError
-        If `batch_size` is no integer of at least 1; at once.
+        If `batch_size` is no integer of at least 1 or `bucket_by_length` has no `rng`; at once.
 
     Examples
     --------
@@ -201,11 +259,9 @@ def batches(
     >>> [batch.y.tolist() for batch in fr.data.batches(data, 2)]
     [[0, 1], [2, 3], [4]]
     """
-    size = _checks.positive_integer("batch_size", batch_size)
-    count = len(dataset)
-    order = np.arange(count) if rng is None else rng.permutation(count)
-    stop = count - count % size if drop_last else count
-    return (dataset.batch(order[start : start + size]) for start in range(0, stop, size))
+    return dataset.batches(
+        rng, batch_size=batch_size, bucket_by_length=bucket_by_length, drop_last=drop_last
+    )
 
 
 def train_validation_split(
@@ -257,89 +313,3 @@ def _taken(source: NDArray[Any] | Ragged, rows: NDArray[np.intp], steps: int) ->
     if padded.shape[1] < steps:  # all are empty: one step of zeros
         padded = np.zeros((len(rows), steps, *padded.shape[2:]), padded.dtype)
     return padded
-
-
-def _inputs(x: Any, lengths: Any) -> tuple[Any, NDArray[np.int64] | None, int]:
-    """Return x, an array or `Ragged`, its lengths, and T."""
-    if not isinstance(x, np.ndarray) or x.dtype == object:
-        if lengths is not None:
-            raise ValueError("lengths: expected None with a list of sequences, got others")
-        x = Ragged.from_list("x", x)
-        steps = int(x.lengths.max())
-        if steps == 0:
-            raise ValueError("x: expected at least one step, got none")
-        return x, x.lengths, steps
-    if x.ndim != 3 and not (x.ndim == 2 and x.dtype.kind in "iu"):
-        raise ValueError(
-            f"x: expected 3 axes (N, T, F), or (N, T) integer tokens, got shape {x.shape}"
-        )
-    if x.dtype.kind not in "fiu":
-        raise TypeError(f"x: expected numbers, got {x.dtype}")
-    if 0 in x.shape[:2]:
-        raise ValueError(f"x: expected at least one sequence and step, got shape {x.shape}")
-    return x, _checks.lengths(lengths, *x.shape[:2]), x.shape[1]
-
-
-def _targets(y: Any, lengths: NDArray[np.int64], *, ragged: bool) -> Any:
-    """Return targets as an array (N, ...), or as `Ragged` where they are a list per step."""
-    if ragged and isinstance(y, (list, tuple)) and any(map(np.ndim, y)):
-        per_step = Ragged.from_list("y", y)
-        if len(per_step) != len(lengths):
-            raise ValueError(f"y: expected N = {len(lengths)} targets like x, got {len(per_step)}")
-        wrong = np.flatnonzero(per_step.lengths != lengths)
-        if not wrong.size:
-            return per_step
-        if np.ptp(per_step.lengths):
-            n = int(wrong[0])
-            raise ValueError(
-                f"y[{n}]: expected {lengths[n]} steps like x[{n}], got {per_step.lengths[n]}"
-            )
-    try:
-        array = np.asarray(y)
-    except ValueError:
-        raise ValueError("y: expected targets of one shape, got a ragged list") from None
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"y: expected numbers, got {array.dtype}")
-    if array.ndim < 1 or len(array) != len(lengths):
-        got = len(array) if array.ndim else "a single number"
-        raise ValueError(f"y: expected N = {len(lengths)} targets like x, got {got}")
-    return array
-
-
-def _is_per_step(y: NDArray[Any], steps: int, mask: Any) -> bool:
-    """Whether padded targets have a time axis: three axes, a mask (N, T), or integers (N, T)."""
-    if y.ndim not in (2, 3) or y.shape[1] != steps:
-        return False
-    return y.ndim == 3 or y.dtype.kind in "iub" or getattr(mask, "shape", None) == y.shape
-
-
-def _weights(mask: Any, *, ragged: bool) -> Any:
-    """Return a mask as an array, or as `Ragged` where it is a list for ragged targets."""
-    if mask is None:
-        return None
-    try:
-        listed = ragged and isinstance(mask, (list, tuple))
-        found = Ragged.from_list("mask", mask, columns=False) if listed else np.asarray(mask)
-    except ValueError as error:
-        raise ValueError(f"mask: expected one array, got a ragged list ({error})") from None
-    numbers = found.rows if isinstance(found, Ragged) else found
-    if numbers.dtype.kind not in "biuf":
-        raise TypeError(f"mask: expected booleans or numbers, got {numbers.dtype}")
-    if not np.all((numbers >= 0) & (numbers < np.inf)):
-        raise ValueError("mask: expected finite numbers of at least 0, got others")
-    return found
-
-
-def _check_mask(mask: Any, y: Any, per_step: bool, lengths: NDArray[np.int64], steps: int) -> None:
-    """Raise unless a mask has the shape of the targets, or that without the last axis."""
-    if isinstance(mask, Ragged):
-        if not np.array_equal(mask.lengths, lengths):
-            raise ValueError("mask: expected as many steps as x has, got other numbers")
-        got, whole, axes = mask.rows.shape, y.rows.shape, 1
-    else:
-        outer = (len(lengths), steps)
-        whole = (*outer, *y.rows.shape[1:]) if isinstance(y, Ragged) else y.shape
-        got, axes = mask.shape, 2 if per_step else 1
-    if got not in (whole, whole[:axes]):
-        expected = " or ".join(map(str, dict.fromkeys((whole, whole[:axes]))))
-        raise ValueError(f"mask: expected shape {expected} like y, got {got}")
