@@ -39,10 +39,11 @@ def test_callbacks_are_told_of_each_event_in_order():
 
 def test_on_end_is_told_after_an_error():
     witness = Witness()
-    trainer = fr.Trainer(classifier(), optimizer=fr.optim.SGD(1e30), callbacks=[witness])
-    with np.errstate(all="ignore"), pytest.raises(FloatingPointError):
-        trainer.fit(sums(64), epochs=50, seed=0)
-    assert witness.seen[-1][0] == "end"
+    x, y = sums(64)
+    x[-1, 3] = np.nan
+    with pytest.raises(FloatingPointError):
+        fr.Trainer(classifier(), callbacks=[witness]).fit((x, y), epochs=2, batch_size=8, seed=0)
+    assert [event for event, _, _ in witness.seen[:: len(witness.seen) - 1]] == ["start", "end"]
 
 
 @pytest.mark.parametrize("event", ["on_step", "on_epoch"])
@@ -115,7 +116,7 @@ def test_schedules_multiply_and_a_plateau_reduces():
     plateau = Never(1, by=0.5, minimum_change=1e9, lowest=0.2)
     halves = fr.callbacks.LearningRate(lambda step: 0.5)
     rates = rates_of([halves, plateau], epochs=5)
-    assert rates[::2] == [0.25, 0.125, 0.0625, 0.05, 0.05]
+    assert rates[::2] == [0.25, 0.25, 0.125, 0.0625, 0.05]
     assert rates_of([plateau], epochs=1) == [0.5, 0.5]  # begins anew
 
 
@@ -155,7 +156,7 @@ def test_logs_hold_what_the_history_holds(tmp_path):
     )
     expected = [{"epoch": k + 1, **e.flat()} for k, e in enumerate(history.epochs)]
     assert [json.loads(line) for line in lines.read_text().splitlines()] == expected
-    rows = list(csv.DictReader(table.open()))
+    rows = list(csv.DictReader(table.read_text().splitlines()))
     assert [{key: float(text) for key, text in row.items()} for row in rows] == expected
 
 

@@ -116,7 +116,7 @@ def test_processes_that_share_batches_are_one_process(case, size):
 
 
 def test_one_addition_of_gradients_per_step():
-    model, data, arguments, _ = per_step()
+    _, data, arguments, _ = per_step()
     communicator = Threads(2)
 
     def work():

@@ -209,7 +209,6 @@ def _decoded(
             raise ValueError(f"{where}: {name}: expected bytes 0 and 1, got {raw.max()}")
         tensors[name] = raw.view(dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
-
     return tensors, metadata
 
 

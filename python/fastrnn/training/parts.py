@@ -112,7 +112,8 @@ def _windows(
 ) -> Iterator[tuple[Part | None, _Next]]:
     assert rules.bptt_steps is not None
     k1 = rules.bptt_steps[0]
-    state, running = position.state, iter(())
+    state = position.state
+    running: Iterator[Window] = iter(())
     if batch is not None:
         state = state if position.time else continued(rules.model, batch, state)
         running = truncated_bptt(

@@ -66,7 +66,7 @@ class Run:
         self.base_rate = rules.optimizer.learning_rate
         self._callbacks = tuple(callbacks)
         self._rates = [c for c in callbacks if isinstance(c, FactorCallback)]
-        self._description = description
+        self._description = json.loads(json.dumps(description))
         self._communicator = rules.communicator
         self._forget_epoch()
 
@@ -177,7 +177,9 @@ class Run:
             own = parallel.gathered(self._communicator, own[0])
             if self._communicator.rank:
                 return
-        more = {f"process.{i}": np.frombuffer(state, np.uint8) for i, state in enumerate(own)}
+        more: dict[str, NDArray[Any]] = {
+            f"process.{i}": np.frombuffer(state, np.uint8) for i, state in enumerate(own)
+        }
         optimizer = self.optimizer.state_dict()
         more |= {_OPTIMIZER + name: np.asarray(value) for name, value in optimizer.items()}
         if self.best is not None:

@@ -203,7 +203,7 @@ class Trainer:
             if held_out is None:
                 raise ValueError("patience: expected validation data with it, got None")
         callbacks.sort(key=lambda callback: isinstance(callback, Checkpoint))
-        weights = sources.source_class_weights(source, self.class_weight)
+        weights = None
         rules = self._rules()
 
         def batches(run: Run) -> Iterator[Batch]:

@@ -27,16 +27,16 @@ class Callback:
     """
 
     def on_start(self, run: Run) -> None:
-        """Training begins, or goes on where it was resumed."""
+        """Act on training that begins, or goes on where it was resumed."""
 
     def on_step(self, run: Run) -> None:
-        """The parameters have changed."""
+        """Act on a change of the parameters."""
 
     def on_epoch(self, run: Run) -> None:
-        """An epoch has ended; it is the last of ``run.history.epochs``."""
+        """Act on an epoch that has ended, the last of ``run.history.epochs``."""
 
     def on_end(self, run: Run) -> None:
-        """Training ends, also by an error or Ctrl-C; the parameters are those of the last step."""
+        """Act on training that ends, also by an error or Ctrl-C, behind its last step."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what it takes to go on bit for bit, as JSON values."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Checkpoint(Callback):
-    """Writes what training goes on from: ``Trainer.fit(..., resume=path)`` then gives the same bits.
+    """Writes what training goes on from: ``fit(..., resume=path)`` then gives the same bits.
 
     The file is a model that `fastrnn.load` reads, and holds besides the optimizer's vectors, the
     generators, the place in the data, carried states, the best parameters and the history. It is

@@ -20,7 +20,7 @@ class _Log(Callback):
         self.path = os.fspath(path)
 
     def on_start(self, run: Run) -> None:
-        """Write the epochs so far: none, or those before a resumed one; what stood there is gone."""
+        """Write the epochs so far, none or those before a resumed one, over what stood there."""
         if run.first_process:
             with open(self.path, "w", encoding="utf-8", newline="") as file:
                 for epoch in range(len(run.history.epochs)):

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class EarlyStopping(Callback):
     """Ends training when a number has not improved for some epochs.
 
-    ``Trainer.fit(patience=...)`` is this with the validation loss, and restores the best parameters.
+    ``Trainer.fit(patience=...)`` is this with the validation loss, and restores the parameters of
+    the best epoch.
 
     Parameters
     ----------
