@@ -126,6 +126,7 @@ def truncated_bptt(
     reset: Any = None,
     replicas: str = "sum",
     start: int = 0,
+    end: int | None = None,
 ) -> Iterator[Window]:
     """Run a model over sequences window by window, for truncated BPTT with (k1, k2).
 
@@ -159,6 +160,9 @@ def truncated_bptt(
     start : int, default 0
         The first new step, a multiple of k1: goes on where an earlier call was left, with the
         `state_for_next` of its last window as `state`.
+    end : int or None, default None
+        The step before which windows end, at most T; None is the end of the longest row. Some rows
+        of a larger batch have the windows of that batch where it is the longest row's of it.
 
     Returns
     -------
@@ -197,22 +201,25 @@ def truncated_bptt(
     resets = _checks.resets(reset, *x.shape[:2])
     if not isinstance(start, (int, np.integer)) or start < 0 or start % k1:
         raise ValueError(f"start: expected a multiple of k1 = {k1}, got {start!r}")
-    return _windows(model, x, (k1, k2), int(start), like(state, np.array), valid, resets, replicas)
+    longest = x.shape[1] if valid is None else int(valid.max(initial=0))
+    if end is not None and not longest <= end <= x.shape[1]:
+        raise ValueError(f"end: expected {longest}..T = {longest}..{x.shape[1]}, got {end}")
+    times = range(int(start), longest if end is None else end, k1)
+    return _windows(model, x, times, k2, like(state, np.array), valid, resets, replicas)
 
 
 def _windows(
     model: Layer,
     x: Any,
-    steps: tuple[int, int],
-    first_start: int,
+    times: range,
+    k2: int,
     state: Any,
     lengths: NDArray[np.int64] | None,
     reset: NDArray[np.uint8] | None,
     replicas: str,
 ) -> Iterator[Window]:
-    k1, k2 = steps
-    end = x.shape[1] if lengths is None else int(lengths.max(initial=0))
-    for start in range(first_start, end, k1):
+    k1, end = times.step, times.stop
+    for start in times:
         stop = min(start + k1, end)
         first = max(stop - k2, 0)
         # Where the next window begins: its state is kept, so the pass is cut there.

@@ -113,8 +113,8 @@ def from_first(communicator: Communicator, vector: FloatArray) -> None:
     communicator.sum(vector)
 
 
-def common_seed(communicator: Communicator) -> list[int]:
-    """Return numbers drawn by the first process, to seed generators that are to be alike.
+def common_seed(communicator: Communicator) -> int:
+    """Return a number of 128 bits drawn by the first process, to seed generators alike.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def common_seed(communicator: Communicator) -> list[int]:
     """
     drawn = np.random.SeedSequence().generate_state(4).astype(np.float64)
     from_first(communicator, drawn)
-    return [int(number) for number in drawn]
+    return sum(int(number) << 32 * i for i, number in enumerate(drawn))
 
 
 def share(communicator: Communicator, rows: int) -> slice:

@@ -61,8 +61,8 @@ def parts(
 ) -> Iterator[tuple[Part | None, Position]]:
     """Run a batch from `position` on; yield its parts, each with the position behind it.
 
-    A part is the whole batch or, with truncated BPTT, a window. It is None where none of the rows
-    has a step left: processes that share a batch's rows have equally many parts.
+    A part is the whole batch or, with truncated BPTT, a window: those of the longest row, so that
+    processes that share a batch's rows have the same ones.
 
     Parameters
     ----------
@@ -118,15 +118,15 @@ def _windows(
         state = state if position.time else continued(rules.model, batch, state)
         running = truncated_bptt(
             rules.model, batch.x, rules.bptt_steps, state, lengths=batch.lengths,
-            replicas=rules.replicas, start=position.time,
+            replicas=rules.replicas, start=position.time, end=steps,
         )  # fmt: skip
     for start in range(position.time, steps, k1):
         last = start + k1 >= steps
         following = None if last else start + k1
-        window: Window | None = next(running, None)
-        if window is None or batch is None:
-            yield None, (following, state)
+        if batch is None:
+            yield None, (following, None)
             continue
+        window = next(running)
         new = slice(start, window.stop)
         targets = batch.y[:, new]
         mask = None if batch.mask is None else batch.mask[:, new]
