@@ -55,9 +55,10 @@ class Threads:
             thread.start()
         for thread in threads:
             thread.join()
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        errors = [result for result in results if isinstance(result, BaseException)]
+        # Where one has failed, the others' barrier is broken.
+        for error in sorted(errors, key=lambda e: isinstance(e, threading.BrokenBarrierError)):
+            raise error
         return results
 
 
@@ -262,6 +263,28 @@ fr.Trainer(classifier(), callbacks=[Fail()], communicator=communicator).fit(
     done = mpiexec(2, script)
     assert done.returncode != 0
     assert "process 1 of 2: OSError: the disk is gone" in done.stderr
+
+
+def test_ctrl_c_in_one_rank_ends_all_at_one_step():
+    script = """
+import signal
+import fastrnn as fr
+from training_cases import classifier, sums
+
+communicator = fr.parallel.MPICommunicator()
+
+class PressCtrlC(fr.callbacks.Callback):
+    def on_step(self, run):
+        if run.step == 3 and communicator.rank == 1:
+            signal.raise_signal(signal.SIGINT)
+
+trainer = fr.Trainer(classifier(), callbacks=[PressCtrlC()], communicator=communicator)
+history = trainer.fit(sums(64), epochs=5, batch_size=8, seed=0)
+print(f"{history.interrupted} after {history.steps}", flush=True)
+"""
+    done = mpiexec(2, script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["True after 4"] * 2
 
 
 def test_without_mpi4py_the_extra_is_named(monkeypatch):

@@ -79,7 +79,7 @@ def finished(trainer, history):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("step", [1, 2, 4, 5, 7])
+@pytest.mark.parametrize("step", [1, 2, 5, 7, 11])
 def test_training_goes_on_with_the_same_bits(case, step, tmp_path):
     path = tmp_path / "run.safetensors"
     trainer, data, arguments = case(path)
@@ -339,7 +339,8 @@ def test_damaged_files_are_refused(checkpoint):
         else:
             damaged[place] ^= int(rng.integers(1, 256))
         checkpoint.write_bytes(damaged)
-        trainer, data, arguments = streams(checkpoint)
+        callbacks = fr.callbacks.Checkpoint(checkpoint), InterruptAt(None)
+        trainer, data, arguments = streams(checkpoint, *callbacks)
         with pytest.raises(ValueError, match="run.safetensors"):
             trainer.fit(data, progress=False, resume=checkpoint, **arguments)
 

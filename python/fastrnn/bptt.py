@@ -233,9 +233,9 @@ def _windows(
             pieces.append((begin, until, y, tape))
             if until == following:
                 kept = now
-        times = (first, start, stop)
+        place = (first, start, stop)
         valid = _within(lengths, start, stop)
-        window = Window(model, pieces, times, valid, (now, kept), replicas)
+        window = Window(model, pieces, place, valid, (now, kept), replicas)
         try:
             yield window
         finally:
