@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "sharing": {"_checks"},
     "state_trees": {"_checks"},
     "protocol": {"_checks", "serialization", "sharing"},  # unpickling names who rebuilds
-    "ragged": set(),
+    "memory_maps": set(),
+    "ragged": {"memory_maps"},
     "kept_values": {"_checks", "ops"},
     "cell_weights": {"_checks", "ops", "protocol"},
     "training_masks": {"_checks", "initializers", "masks", "ops"},
@@ -79,9 +80,10 @@ MAY_IMPORT = {
     "optim": {"_checks", "clipping"},
     "padding": {"_checks", "ragged"},
     "mini_batch": set(),
-    "parallel_streams": {"_checks", "mini_batch", "ragged"},
+    "parallel_streams": {"_checks", "memory_maps", "mini_batch", "ragged"},
     "data": {
-        "_checks", "data", "initializers", "mini_batch", "padding", "parallel_streams", "ragged",
+        "_checks", "data", "initializers", "memory_maps", "mini_batch", "padding",
+        "parallel_streams", "ragged",
     },
     "datasets": {"datasets"},
     "progress": {"_checks"},

@@ -8,32 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastrnn as fr
-from fastrnn.testing import assert_same_bits
+from data_cases import LENGTHS, assert_same_batches, ragged
 
-
-def ragged(lengths, seed=0):
-    rng = np.random.default_rng(seed)
-    x = [rng.standard_normal((n, 2)).astype(np.float32) for n in lengths]
-    return x, [rng.integers(0, 4, n) for n in lengths]
-
-
-LENGTHS = (5, 3, 9, 1, 12, 4, 8, 8, 2, 6, 7)
 SOURCES = {
     "dense": fr.data.Dataset(np.arange(22.0).reshape(11, 2, 1), np.arange(11)),
     "ragged": fr.data.Dataset(*ragged(LENGTHS)),
     "streams": fr.data.ParallelStreams(*ragged(LENGTHS), batch_size=3, steps=4),
     "one stream": fr.data.ParallelStreams(np.arange(50), np.arange(50) + 1, batch_size=3, steps=4),
 }
-
-
-def assert_same_batches(got, expected):
-    assert len(got) == len(expected)
-    for one, other in zip(got, expected, strict=True):
-        for name in ("x", "y", "lengths", "mask", "reset"):
-            a, b = getattr(one, name), getattr(other, name)
-            assert (a is None) == (b is None)
-            if a is not None:
-                assert_same_bits(a, b, name)
 
 
 @pytest.mark.parametrize("seed", [None, 3])

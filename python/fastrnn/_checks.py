@@ -64,6 +64,12 @@ def probability(name: str, value: float) -> float:
     return result
 
 
+def weights(name: str, value: Any) -> None:
+    """Raise unless all numbers of an array are weights: finite and at least 0."""
+    if value.dtype.kind not in "bu" and not np.all((value >= 0) & (value < np.inf)):
+        raise ValueError(f"{name}: expected finite numbers of at least 0, got others")
+
+
 def switch(name: str, value: Any) -> bool:
     """Return True or False, or 0 or 1 for them, as a bool."""
     if not isinstance(value, (bool, np.bool_, int, np.integer)) or value not in (0, 1):

@@ -10,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import _checks
+from fastrnn.memory_maps import is_mapped
 from fastrnn.mini_batch import Batch
 from fastrnn.ragged import Ragged
+
+#: How many targets `targets` reads at a time: memory-mapped ones are not read as a whole.
+TARGETS_AT_ONCE = 1 << 18
 
 _Places = tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]
 
@@ -29,7 +33,8 @@ class ParallelStreams:
     ----------
     x : ndarray (T, F) or (T,) integer tokens, or a list of such arrays
         One stream, which is cut into `batch_size` parts of equal length (the last
-        T % batch_size steps are left out); or sequences, which are taken in their order.
+        T % batch_size steps are left out); or sequences, which are taken in their order, also as
+        (N, T, F) or `Ragged`. Arrays are not copied, and may be memory-mapped; lists are.
     y : ndarray or list, as long as x
         One target per step: (T,) or (T, C); floats (T,) become (T, 1).
     batch_size : int
@@ -47,7 +52,8 @@ class ParallelStreams:
     Raises
     ------
     TypeError, ValueError
-        If counts, shapes or dtypes do not fit.
+        If counts, shapes or dtypes do not fit. Numbers of a memory-mapped mask are checked batch
+        by batch.
 
     Examples
     --------
@@ -82,12 +88,19 @@ class ParallelStreams:
                     f"mask: expected y's shape, with or without its last axis, for y with shape "
                     f"{targets.shape}, got {weights.shape}"
                 )
-            if not np.all((weights >= 0) & (weights < np.inf)):
-                raise ValueError("mask: expected finite numbers of at least 0, got others")
+            if not is_mapped(weights):  # else batch by batch
+                _checks.weights("mask", weights)
 
     def _sequences(self, name: str, value: Any, *, columns: bool = True) -> Ragged:
         """Return sequences, or one stream cut into parts, which are views of it."""
-        if not isinstance(value, np.ndarray) or value.dtype == object or value.ndim > 2:
+        if isinstance(value, Ragged):
+            return value.with_columns() if columns else value
+        if not isinstance(value, np.ndarray) or value.dtype == object:
+            return Ragged.from_list(name, value, columns=columns)
+        if value.ndim == 3 and value.flags.c_contiguous and value.dtype.kind in "biuf":
+            steps = np.full(len(value), value.shape[1])
+            return Ragged(value.reshape(-1, value.shape[2]), steps)  # a view
+        if value.ndim > 2:
             return Ragged.from_list(name, value, columns=columns)
         if value.dtype.kind not in "biuf":
             raise TypeError(f"{name}: expected numbers, got {value.dtype}")
@@ -175,6 +188,13 @@ class ParallelStreams:
             "y": [str(self._y.rows.dtype), *self._y.rows.shape[1:]],
         }
 
+    def targets(self) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
+        """Yield all targets once, some at a time, each with its mask (None: all count)."""
+        rows = self._y.rows
+        for begin in range(0, len(rows), TARGETS_AT_ONCE):
+            piece = slice(begin, begin + TARGETS_AT_ONCE)
+            yield rows[piece], None if self._mask is None else self._mask.rows[piece]
+
     def _places(self, order: NDArray[np.intp]) -> Iterator[_Places]:
         """Yield each batch's sequences, first steps in them, numbers of steps, and resets."""
         waiting = iter(order.tolist())
@@ -205,6 +225,8 @@ class ParallelStreams:
     ) -> Batch:
         x, y = (part.pieces(sequences, begin, lengths) for part in (self._x, self._y))
         mask = None if self._mask is None else self._mask.pieces(sequences, begin, lengths)
+        if self._mask is not None and is_mapped(self._mask.rows):
+            _checks.weights("mask", mask)
         if mask is None:  # also where all is valid: batches of an epoch are weighted by their masks
             mask = np.arange(x.shape[1]) < lengths[:, None]
         return Batch(x, y, None if int(lengths.min()) == x.shape[1] else lengths, mask, reset)

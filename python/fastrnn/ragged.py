@@ -7,21 +7,53 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrnn.memory_maps import is_mapped
+
 
 class Ragged:
     """N sequences (T_n, ...) of one dtype in one array (sum of T_n, ...).
 
     Parameters
     ----------
-    rows : ndarray, (sum of T_n, ...)
-        All steps, sequence after sequence.
-    lengths : ndarray of int64, (N,)
+    rows : ndarray (sum of T_n, F) or (sum of T_n,)
+        All steps, sequence after sequence; not copied. It may be memory-mapped.
+    lengths : ndarray of int, (N,)
+        T_n, at least 0 each.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `rows` are no such array or `lengths` do not add up to theirs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrnn as fr
+    >>> x = fr.data.Ragged(np.arange(10.0).reshape(5, 2), [2, 3])
+    >>> data = fr.data.Dataset(x, [0, 1])
+    >>> data.batch([1]).x[0].tolist()
+    [[4.0, 5.0], [6.0, 7.0], [8.0, 9.0]]
     """
 
-    def __init__(self, rows: NDArray[Any], lengths: NDArray[np.int64]) -> None:
+    def __init__(self, rows: NDArray[Any], lengths: Any) -> None:
+        if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "biuf":
+            got = rows.dtype if isinstance(rows, np.ndarray) else type(rows).__name__
+            raise TypeError(f"rows: expected an array of numbers, got {got}")
+        if rows.ndim not in (1, 2):
+            raise ValueError(f"rows: expected 1 or 2 axes (steps, F), got shape {rows.shape}")
+        counts = np.asarray(lengths)
+        if counts.dtype.kind not in "iu":
+            raise TypeError(f"lengths: expected integers, got {counts.dtype}")
+        if counts.ndim != 1 or not counts.size:
+            raise ValueError(f"lengths: expected shape (N,) with N >= 1, got {counts.shape}")
+        if counts.min() < 0 or counts.sum() != len(rows):
+            raise ValueError(
+                f"lengths: expected numbers of at least 0 with the sum {len(rows)} of rows' steps, "
+                f"got {counts.min()} at least and the sum {counts.sum()}"
+            )
         self.rows = rows
-        self.lengths = lengths
-        self._starts = np.cumsum(lengths) - lengths
+        self.lengths = counts.astype(np.int64, copy=False)
+        self._starts = np.cumsum(self.lengths) - self.lengths
 
     @classmethod
     def from_list(cls, name: str, sequences: Any, *, columns: bool = True) -> Ragged:
@@ -76,7 +108,18 @@ class Ragged:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def with_columns(self) -> Ragged:
+        """Return the sequences with (T_n,) floats as (T_n, 1)."""
+        if self.rows.ndim == 1 and self.rows.dtype.kind == "f":
+            return Ragged(self.rows[:, None], self.lengths)
+        return self
+
     def __getitem__(self, indices: NDArray[np.intp]) -> Ragged:
+        if is_mapped(self.rows):  # stays where it is
+            part = object.__new__(Ragged)
+            part.rows = self.rows
+            part.lengths, part._starts = self.lengths[indices], self._starts[indices]
+            return part
         parts = [self.rows[self._starts[n] : self._starts[n] + self.lengths[n]] for n in indices]
         return Ragged(np.concatenate(parts), self.lengths[indices])
 

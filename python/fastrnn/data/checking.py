@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import _checks
+from fastrnn.memory_maps import is_mapped
 from fastrnn.ragged import Ragged
 
 
@@ -16,7 +17,7 @@ def inputs(x: Any, lengths: Any) -> tuple[Any, NDArray[np.int64] | None, int]:
     if not isinstance(x, np.ndarray) or x.dtype == object:
         if lengths is not None:
             raise ValueError("lengths: expected None with a list of sequences, got others")
-        x = Ragged.from_list("x", x)
+        x = x.with_columns() if isinstance(x, Ragged) else Ragged.from_list("x", x)
         steps = int(x.lengths.max())
         if steps == 0:
             raise ValueError("x: expected at least one step, got none")
@@ -34,14 +35,17 @@ def inputs(x: Any, lengths: Any) -> tuple[Any, NDArray[np.int64] | None, int]:
 
 def targets(y: Any, lengths: NDArray[np.int64], *, ragged: bool) -> Any:
     """Return targets as an array (N, ...), or as `Ragged` where they are a list per step."""
-    if ragged and isinstance(y, (list, tuple)) and any(map(np.ndim, y)):
-        per_step = Ragged.from_list("y", y)
+    given = isinstance(y, Ragged)
+    if given and not ragged:
+        raise ValueError("y: expected an array with x an array, got Ragged")
+    if given or (ragged and isinstance(y, (list, tuple)) and any(map(np.ndim, y))):
+        per_step = y.with_columns() if given else Ragged.from_list("y", y)
         if len(per_step) != len(lengths):
             raise ValueError(f"y: expected N = {len(lengths)} targets like x, got {len(per_step)}")
         wrong = np.flatnonzero(per_step.lengths != lengths)
         if not wrong.size:
             return per_step
-        if np.ptp(per_step.lengths):
+        if given or np.ptp(per_step.lengths):
             n = int(wrong[0])
             raise ValueError(
                 f"y[{n}]: expected {lengths[n]} steps like x[{n}], got {per_step.lengths[n]}"
@@ -71,20 +75,38 @@ def weights(mask: Any, *, ragged: bool) -> Any:
         return None
     try:
         listed = ragged and isinstance(mask, (list, tuple))
-        found = Ragged.from_list("mask", mask, columns=False) if listed else np.asarray(mask)
+        if isinstance(mask, Ragged):
+            found: Any = mask
+        else:
+            found = Ragged.from_list("mask", mask, columns=False) if listed else np.asarray(mask)
     except ValueError as error:
         raise ValueError(f"mask: expected one array, got a ragged list ({error})") from None
     numbers = found.rows if isinstance(found, Ragged) else found
     if numbers.dtype.kind not in "biuf":
         raise TypeError(f"mask: expected booleans or numbers, got {numbers.dtype}")
-    if not np.all((numbers >= 0) & (numbers < np.inf)):
-        raise ValueError("mask: expected finite numbers of at least 0, got others")
+    if not is_mapped(numbers):  # else `Dataset.batch` checks what it takes
+        _checks.weights("mask", numbers)
     return found
+
+
+def sample_weight(value: Any, sequences: int) -> NDArray[Any] | None:
+    """Return weights of sequences as an array (N,); None stays None."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"sample_weight: expected numbers, got {array.dtype}")
+    if array.shape != (sequences,):
+        raise ValueError(f"sample_weight: expected shape (N,) = ({sequences},), got {array.shape}")
+    _checks.weights("sample_weight", array)
+    return array
 
 
 def check_mask(mask: Any, y: Any, per_step: bool, lengths: NDArray[np.int64], steps: int) -> None:
     """Raise unless a mask has the shape of the targets, or that without the last axis."""
     if isinstance(mask, Ragged):
+        if not isinstance(y, Ragged):
+            raise ValueError("mask: expected an array like y, got Ragged")
         if not np.array_equal(mask.lengths, lengths):
             raise ValueError("mask: expected as many steps as x has, got other numbers")
         got, whole, axes = mask.rows.shape, y.rows.shape, 1
@@ -97,8 +119,12 @@ def check_mask(mask: Any, y: Any, per_step: bool, lengths: NDArray[np.int64], st
         raise ValueError(f"mask: expected shape {expected} like y, got {got}")
 
 
-def described(source: Any) -> list[Any]:
-    """Return the dtype and the sizes behind sequences and steps, as JSON values."""
+def kind(x: Any, y: Any, per_step: bool) -> dict[str, list[Any]]:
+    """Return dtypes and numbers of features of x and y, as JSON values; not how many there are."""
+    return {"x": _kind(x, 2), "y": _kind(y, 2 if per_step else 1)}
+
+
+def _kind(source: Any, outer: int) -> list[Any]:
     if isinstance(source, Ragged):
         return [str(source.rows.dtype), *source.rows.shape[1:]]
-    return [str(source.dtype), *source.shape[1:]]
+    return [str(source.dtype), *source.shape[outer:]]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastrnn import _checks, initializers
 from fastrnn.data import checking
 from fastrnn.data.order import batch_rows
+from fastrnn.memory_maps import is_mapped, selected
 from fastrnn.mini_batch import Batch
 from fastrnn.ragged import Ragged
 
@@ -26,7 +27,8 @@ class Dataset:
     Parameters
     ----------
     x : ndarray (N, T, F) or (N, T) integer tokens, or a list of arrays (T_n, F) or (T_n,)
-        Padded or ragged. Arrays are not copied; lists are copied once, into a `Ragged`.
+        Padded or ragged, or a `Ragged`. Arrays are not copied; lists are copied once, into a
+        `Ragged`. Arrays may be memory-mapped: only what batches need is read.
     y : ndarray or list
         One target per sequence, (N,) or (N, C); or one per step, (N, T) or (N, T, C), or a list
         of arrays (T_n,) or (T_n, C) as long as those of x; floats (T_n,) become (T_n, 1).
@@ -36,6 +38,8 @@ class Dataset:
     mask : ndarray or list, or None, default None
         Weights of the targets, bool or numbers of at least 0, of y's shape or without its last
         axis. Steps behind a sequence's end never count.
+    sample_weight : ndarray (N,) or list, or None, default None
+        Weights of the sequences, numbers of at least 0; in batches they multiply the mask.
 
     Attributes
     ----------
@@ -47,7 +51,8 @@ class Dataset:
     Raises
     ------
     TypeError, ValueError
-        If counts, shapes, dtypes or lengths do not fit.
+        If counts, shapes, dtypes or lengths do not fit. Numbers of a memory-mapped mask are
+        checked batch by batch.
 
     Examples
     --------
@@ -65,6 +70,7 @@ class Dataset:
     y: Any
     lengths: Any = None
     mask: Any = None
+    sample_weight: Any = None
     per_step: bool = field(init=False)
     carries_state: ClassVar[bool] = False
 
@@ -82,6 +88,7 @@ class Dataset:
         if mask is not None:
             checking.check_mask(mask, y, per_step, full, steps)
         values = {"x": x, "y": y, "lengths": lengths, "mask": mask, "per_step": per_step}
+        values["sample_weight"] = checking.sample_weight(self.sample_weight, len(x))
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -111,17 +118,9 @@ class Dataset:
         """
         rows = self._rows(indices)
         lengths = None if self.lengths is None else self.lengths[rows]
-        steps = self.x.shape[1] if lengths is None else max(int(lengths.max()), 1)
+        steps = self._steps(lengths)
         x = _taken(self.x, rows, steps)
-        y = _taken(self.y, rows, steps) if self.per_step else self.y[rows]
-        mask = None
-        if self.per_step and lengths is not None:
-            mask = np.arange(steps) < lengths[:, None]
-        if self.mask is not None:
-            weights = _taken(self.mask, rows, steps) if self.per_step else self.mask[rows]
-            if mask is not None and weights.ndim > 2:
-                mask = mask[..., None]
-            mask = weights if mask is None else mask * weights
+        y, mask = self._targets(rows, lengths, steps)
         if lengths is not None and bool((lengths == steps).all()):
             lengths = None  # dense
         return Batch(x, y, lengths, mask)
@@ -184,12 +183,18 @@ class Dataset:
             "sequences": len(self),
             "steps": steps,
             "per_step": self.per_step,
-            "x": checking.described(self.x),
-            "y": checking.described(self.y),
+            **checking.kind(self.x, self.y, self.per_step),
         }
 
+    def targets(self) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
+        """Yield all targets once, some at a time, each with its mask (None: all count)."""
+        for begin in range(0, len(self), 256):
+            rows = np.arange(begin, min(begin + 256, len(self)))
+            lengths = None if self.lengths is None else self.lengths[rows]
+            yield self._targets(rows, lengths, self._steps(lengths))
+
     def subset(self, indices: Any) -> Dataset:
-        """Return a data set of these sequences only.
+        """Return a data set of these sequences only; what is memory-mapped stays so.
 
         Parameters
         ----------
@@ -203,11 +208,36 @@ class Dataset:
         """
         rows = self._rows(indices)
         part = object.__new__(Dataset)  # what has been checked needs no second check
-        for name in ("x", "y", "lengths", "mask"):
+        for name in ("x", "y", "lengths", "mask", "sample_weight"):
             value = getattr(self, name)
-            object.__setattr__(part, name, None if value is None else value[rows])
+            object.__setattr__(part, name, None if value is None else selected(value, rows))
         object.__setattr__(part, "per_step", self.per_step)
         return part
+
+    def _steps(self, lengths: NDArray[np.int64] | None) -> int:
+        return int(self.x.shape[1]) if lengths is None else max(int(lengths.max()), 1)
+
+    def _targets(
+        self, rows: NDArray[np.intp], lengths: NDArray[np.int64] | None, steps: int
+    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Return the targets of some sequences and their weights."""
+        y = _taken(self.y, rows, steps) if self.per_step else self.y[rows]
+        mask = None
+        if self.per_step and lengths is not None:
+            mask = np.arange(steps) < lengths[:, None]
+        if self.mask is not None:
+            weights = _taken(self.mask, rows, steps) if self.per_step else self.mask[rows]
+            if is_mapped(getattr(self.mask, "rows", self.mask)):
+                _checks.weights("mask", weights)
+            if mask is not None and weights.ndim > 2:
+                mask = mask[..., None]
+            mask = weights if mask is None else mask * weights
+        if self.sample_weight is not None:
+            each = self.sample_weight[rows]
+            if mask is None:
+                mask = np.ones(y.shape[: 2 if self.per_step else 1], bool)
+            mask = mask * each.reshape(-1, *(1,) * (mask.ndim - 1))
+        return y, mask
 
     def _rows(self, indices: Any) -> NDArray[np.intp]:
         rows = np.asarray(indices)

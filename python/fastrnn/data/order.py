@@ -40,15 +40,11 @@ def batch_rows(
     ValueError
         If batches are to be bucketed without a generator.
     """
+    check_bucketing(rng, bucket_by_length)
     order = np.arange(count) if rng is None else rng.permutation(count)
     if drop_last:
         order = order[: count - count % batch_size]
     if bucket_by_length:
-        if rng is None:
-            raise ValueError(
-                "bucket_by_length: expected a generator (rng) with it, which shuffles the batches, "
-                "got None"
-            )
         for begin in range(0, len(order) if lengths is not None else 0, batch_size * POOL):
             pool = order[begin : begin + batch_size * POOL]
             pool[...] = pool[np.argsort(lengths[pool], kind="stable")]  # type: ignore[index]
@@ -56,3 +52,18 @@ def batch_rows(
     if bucket_by_length and rng is not None:
         cut = [cut[i] for i in rng.permutation(len(cut))]
     return cut
+
+
+def check_bucketing(rng: np.random.Generator | None, bucket_by_length: bool) -> None:
+    """Raise if batches are to be bucketed without a generator.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator or None
+    bucket_by_length : bool
+    """
+    if bucket_by_length and rng is None:
+        raise ValueError(
+            "bucket_by_length: expected a generator (rng) with it, which shuffles the batches, "
+            "got None"
+        )
