@@ -215,6 +215,24 @@ def test_accumulated_batches_are_one_large_batch(ragged, replicas):
         assert losses == pytest.approx(results[0][1])
 
 
+# ---- class weights ----
+
+
+@pytest.mark.parametrize("weights", ["balanced", {0: 3.0, 1: 0.5}])
+def test_class_weights_weigh_the_targets_of_training(weights):
+    x, y = sums(24)
+    y = (x.sum(axis=(1, 2)) > 1.5).astype(np.int64)
+    by_class = [12 / (y == 0).sum(), 12 / (y == 1).sum()] if weights == "balanced" else [3.0, 0.5]
+    results = []
+    for data, class_weight in (((x, y), weights), ((x, y, None, np.choose(y, by_class)), None)):
+        model = classifier()
+        trainer = fr.Trainer(model, optimizer=fr.optim.SGD(0.3), class_weight=class_weight)
+        history = trainer.fit(data, (x, y), epochs=2, batch_size=9, seed=0)
+        results.append((model.parameter_vector.copy(), history.values("validation_loss")))
+    assert_near(results[0][0], results[1][0], "parameters")
+    assert results[0][1] == pytest.approx(results[1][1])  # validation is not weighted
+
+
 # ---- progress ----
 
 

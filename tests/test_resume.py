@@ -69,7 +69,16 @@ def windows(path, *callbacks):
     return trainer, latch(6, 27, 0), {"epochs": 2, "batch_size": 4}
 
 
-CASES = [per_sequence, bucketed, streams, windows]
+def chunks(path, *callbacks):
+    x, y = sums(45, ragged=True)
+    made = fr.data.Chunks(
+        lambda: ((x[n : n + 15], y[n : n + 15]) for n in (0, 15, 30)), per_step=False
+    )
+    trainer = fr.Trainer(classifier(dropout=0.2), callbacks=callbacks, class_weight={0: 2.0})
+    return trainer, made, {"epochs": 3, "batch_size": 4}
+
+
+CASES = [per_sequence, bucketed, streams, windows, chunks]
 
 
 def finished(trainer, history):

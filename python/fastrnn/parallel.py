@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -97,6 +98,7 @@ class MPICommunicator:
         print(
             f"fastrnn: process {self.rank} of {self.size}: {message}", file=sys.stderr, flush=True
         )
+        time.sleep(0.3)  # launchers forward what was printed; some lose it when all are ended
         self._communicator.Abort(1)
 
 

@@ -204,6 +204,8 @@ class Trainer:
                 raise ValueError("patience: expected validation data with it, got None")
         callbacks.sort(key=lambda callback: isinstance(callback, Checkpoint))
         weights = None
+        if self.class_weight is not None:
+            weights = sources.class_weights(source, self.class_weight)
         rules = self._rules()
 
         def batches(run: Run) -> Iterator[Batch]:
@@ -214,7 +216,7 @@ class Trainer:
                 bucket_by_length=bucket_by_length,
             )
             return (
-                (sources.weighted(batch, weights) for batch in found)
+                (sources.with_class_weights(batch, weights) for batch in found)
                 if weights is not None
                 else found
             )
