@@ -91,16 +91,28 @@ MAY_IMPORT = {
         "_checks", "bptt", "data", "initializers", "losses", "optim", "progress", "protocol",
         "state_trees",
     },
+    "models": {
+        "_checks", "composition", "dropout", "feedforward", "initializers", "layers", "network",
+        "pooling", "protocol", "standardize",
+    },
+    "estimators": {
+        "_checks", "composition", "data", "estimators", "losses", "models", "optim", "protocol",
+        "ragged", "standardize", "training",
+    },
     "testing": {"_checks", "protocol", "state_trees"},
     "configuration": {"_isa", "_threads", "ops"},
     "threadpools": {"_isa", "_threads", "ops"},
-    "cli": {"_isa", "configuration", "ops", "cli", "protocol", "serialization", "training", ""},
+    "cli": {
+        "_isa", "cli", "configuration", "models", "ops", "protocol", "serialization", "training",
+        "",
+    },
     "__main__": {"cli"},
 }  # fmt: skip
 
 #: Third-party packages that a module may import, beside the standard library.
 THIRD_PARTY = {"numpy"}
 OPTIONAL = {"cli": {"matplotlib"}, "threadpools": {"threadpoolctl"}}  # inside functions only
+LAZY = {"estimators": {"sklearn"}}  # modules that `import fastrnn` does not load
 
 PACKAGE_FILES = sorted(PYTHON.rglob("*.py"))
 
@@ -135,7 +147,8 @@ def test_python_modules_know_only_whom_they_may(path):
                 continue  # the command line uses what every user has
             assert known in MAY_IMPORT[module], f"{module} imports {name}"
         elif first not in sys.stdlib_module_names:
-            allowed = THIRD_PARTY | (set() if top else OPTIONAL.get(module, set()))
+            allowed = THIRD_PARTY | LAZY.get(module, set())
+            allowed |= set() if top else OPTIONAL.get(module, set())
             assert first in allowed, f"{module} imports {name}"
 
 
@@ -217,7 +230,7 @@ def test_files_fit_the_head():
 def public_objects():
     modules = [
         fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.initializers, fr.masks, fr.testing,
-        fr.reference, ops,
+        fr.reference, fr.models, fr.estimators, ops,
     ]  # fmt: skip
     for module in modules:
         for name, item in vars(module).items():
@@ -235,6 +248,7 @@ def public_objects():
 @pytest.fixture(autouse=True, scope="module")
 def whole_package():
     """Import what the package does not import by itself."""
+    import fastrnn.estimators
     import fastrnn.reference
     import fastrnn.testing  # noqa: F401
 
@@ -293,7 +307,7 @@ def test_import_is_cheap_and_quiet():
 import sys, threading
 import fastrnn
 loaded = {name.split('.')[0] for name in sys.modules}
-optional = {'matplotlib', 'torch', 'onnx', 'scipy', 'pandas', 'threadpoolctl', 'joblib'}
+optional = {'matplotlib', 'torch', 'onnx', 'scipy', 'pandas', 'threadpoolctl', 'joblib', 'sklearn'}
 print(threading.active_count(), sorted(loaded & optional))
 """
     result = subprocess.run(
