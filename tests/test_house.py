@@ -85,7 +85,7 @@ MAY_IMPORT = {
     "progress": set(),
     "streaming": {
         "_checks", "checkpointing", "composition", "dropout", "feedforward", "network", "ops",
-        "protocol", "recurrent", "residual",
+        "protocol", "recurrent", "residual", "standardize",
     },
     "training": {
         "_checks", "bptt", "data", "initializers", "losses", "optim", "progress", "protocol",

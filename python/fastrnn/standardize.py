@@ -98,11 +98,24 @@ class Standardize(Layer):
         y, invalid = self._run(x, lengths)
         return y, None, Tape(self, (y.shape, invalid))
 
+    def applied(self, x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return y for x that is known to be right.
+
+        Parameters
+        ----------
+        x : ndarray, (..., F)
+            Of the layer's dtype.
+        out : ndarray, shape of x, or None
+            Where y goes; may be x.
+        """
+        y: FloatArray = np.subtract(x, self._shift, out=out)
+        y *= self._factor
+        return y
+
     def _run(self, x: Any, lengths: Any) -> tuple[FloatArray, NDArray[np.bool_] | None]:
         x = _checks.features_last("x", x, self.mean.size, self.dtype)
         valid = _checks.valid_steps(x.shape[:-1], lengths, self.batch_first)
-        y = x - self._shift
-        y *= self._factor
+        y = self.applied(x)
         if valid is None:
             return y, None
         invalid = ~valid
