@@ -89,9 +89,10 @@ def sequence_model(
     for name in _OWN:
         if name in options:
             raise ValueError(f"network_options: expected options without {name}, got {name}")
+    between = dropout if len(_checks.layer_sizes(hidden_size, num_layers)) > 1 else 0.0
     rng = initializers.generator(seed)
     recurrent = CELLS[cell](
-        input_size, hidden_size, num_layers, bidirectional=bidirectional, dropout=dropout,
+        input_size, hidden_size, num_layers, bidirectional=bidirectional, dropout=between,
         dtype=dtype, seed=rng, **options,
     )  # fmt: skip
     layers: list[Layer] = [] if standardize is None else [standardize]

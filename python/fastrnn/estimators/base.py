@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -32,13 +32,14 @@ OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {
 }
 
 
-class RecurrentEstimator(BaseEstimator):
+class RecurrentEstimator(BaseEstimator, ABC):
     """Parameters as `RNNRegressor` describes them; subclasses say what targets and outputs are.
 
     A subclass defines `_prepared`, `_loss` and, if its model has more than the network,
     `_model_of` and `_network`.
     """
 
+    _loss: Loss | str
     model_: Any
     history_: History
     optimizer_: optim.Optimizer
@@ -98,11 +99,6 @@ class RecurrentEstimator(BaseEstimator):
 
         With `reset`, set what is learned from targets (classes, scale); else compare with it.
         """
-
-    @property
-    @abstractmethod
-    def _loss(self) -> Loss | str:
-        """What is made small."""
 
     def _strata(self, data: Dataset) -> Any:
         """Return what shall be alike in both parts of early stopping, (N,), or None."""
@@ -185,10 +181,11 @@ class RecurrentEstimator(BaseEstimator):
     def _begin(self, data: Dataset, weights: NDArray[np.float64] | None, outputs: int) -> None:
         """Make network, optimizer and generator."""
         rows = data.x.rows if isinstance(data.x, Ragged) else data.x.reshape(-1, data.x.shape[2])
+        steps = data.x.shape[1] if data.lengths is None else data.lengths
         first = None
         if _checks.switch("standardize", self.standardize):
             if weights is not None:
-                weights = np.repeat(weights, steps_of(data.x))
+                weights = np.repeat(weights, steps)
             first = Standardize(*mean_and_scale(rows, weights), dtype=rows.dtype)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         self._generator = np.random.default_rng(seed)

@@ -221,16 +221,17 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[misc, 
     def _labels(self, x: Sequences, y: Any) -> tuple[NDArray[Any], bool]:
         """Return labels (n,) or (sum of T_n,), and whether they are per step."""
         listed = per_step_targets(x, y)
+        if listed is None:
+            rows = np.asarray(y)
+            if rows.ndim == 2 and rows.shape[1] > 1:
+                listed = per_step_targets(x, list(rows))
         if listed is not None:
-            labels, per_step = np.concatenate(listed), True
+            labels = np.concatenate(listed)
         else:
-            shape = np.asarray(y).shape
-            per_step = isinstance(x, np.ndarray) and shape == x.shape[:2] and shape[1] > 1
-            labels = np.asarray(y).ravel() if per_step else column_or_1d(y, warn=True)
-            if not per_step:
-                check_consistent_length(x, labels)
+            labels = column_or_1d(y, warn=True)
+            check_consistent_length(x, labels)
         check_classification_targets(labels)
-        return labels, per_step
+        return labels, listed is not None
 
     def _prepared(
         self, x: Sequences, y: Any, weights: NDArray[np.float64] | None, *, reset: bool

@@ -140,7 +140,7 @@ class RNNRegressor(RegressorMixin, RecurrentEstimator):  # type: ignore[misc, un
             As for `fit`.
         """
         x, rows = self._predicted(X)
-        wanted = self._rows(x, y)[0].reshape(rows.shape)
+        wanted, _, _ = self._rows(x, y)
         return float(r2_score(wanted, rows, sample_weight=self._score_weights(x, sample_weight)))
 
     def _predicted(self, X: Any) -> tuple[Sequences, NDArray[np.float64]]:
