@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -139,20 +140,33 @@ class RecurrentEstimator(BaseEstimator, ABC):
             If the loss or a gradient is not finite.
         """
         reset = not (self.warm_start and hasattr(self, "model_"))
-        data = self._dataset(X, y, sample_weight, reset=reset)
-        self.history_ = self._train(data, self.epochs, early_stopping=self.early_stopping)
+        with self._all_or_nothing():
+            data = self._dataset(X, y, sample_weight, reset=reset)
+            self.history_ = self._train(data, self.epochs, early_stopping=self.early_stopping)
         return self
 
     def _go_on(self, X: Any, y: Any, sample_weight: Any) -> Self:
         """Train for one epoch, on a new network if there is none: what `partial_fit` does."""
         first = not hasattr(self, "model_")
-        data = self._dataset(X, y, sample_weight, reset=first)
-        history = self._train(data, 1, early_stopping=False)
+        with self._all_or_nothing():
+            data = self._dataset(X, y, sample_weight, reset=first)
+            history = self._train(data, 1, early_stopping=False)
         if first:
             self.history_ = history
         else:
             self.history_.epochs.extend(history.epochs)
         return self
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Take back attributes that were set, if an error comes."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except Exception:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
 
     def _dataset(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Dataset:
         """Return checked data without the sequences that have no weight; make the network."""
@@ -235,6 +249,9 @@ class RecurrentEstimator(BaseEstimator, ABC):
         )
 
     # ---- prediction ----
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
 
     def _outputs(self, X: Any) -> tuple[Sequences, NDArray[np.float64]]:
         """Return checked sequences and the network's outputs: (N, C), or (sum of T_n, C)."""

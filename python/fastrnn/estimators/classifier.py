@@ -17,7 +17,7 @@ from fastrnn.estimators.base import RecurrentEstimator
 from fastrnn.estimators.inputs import Sequences, like_steps, per_step_targets, steps_of
 
 
-class RNNClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[misc, unused-ignore]
+class RNNClassifier(ClassifierMixin, RecurrentEstimator):
     """Recurrent network that tells classes, with scikit-learn's conventions.
 
     X is a table (n, T), whose rows are univariate series of T steps; an array (n, T, F); or a list

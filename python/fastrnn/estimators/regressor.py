@@ -18,7 +18,7 @@ from fastrnn.protocol import Layer
 from fastrnn.standardize import mean_and_scale
 
 
-class RNNRegressor(RegressorMixin, RecurrentEstimator):  # type: ignore[misc, unused-ignore]
+class RNNRegressor(RegressorMixin, RecurrentEstimator):
     """Recurrent network that predicts numbers, with scikit-learn's conventions.
 
     X is a table (n, T), whose rows are univariate series of T steps; an array (n, T, F); or a list
