@@ -89,17 +89,28 @@ MAY_IMPORT = {
     "progress": {"_checks"},
     "streaming": {
         "_checks", "checkpointing", "composition", "dropout", "feedforward", "network", "ops",
-        "protocol", "recurrent", "residual",
+        "protocol", "recurrent", "residual", "standardize",
     },
     "parallel": {"_checks"},
     "training": {
         "_checks", "bptt", "data", "initializers", "losses", "optim", "parallel", "progress",
         "protocol", "safetensors_file", "serialization", "state_trees", "training",
     },
+    "models": {
+        "_checks", "composition", "dropout", "feedforward", "initializers", "layers", "network",
+        "pooling", "protocol", "standardize",
+    },
+    "estimators": {
+        "_checks", "composition", "data", "estimators", "losses", "models", "optim", "protocol",
+        "ragged", "standardize", "training",
+    },
     "testing": {"_checks", "protocol", "state_trees"},
     "configuration": {"_isa", "_threads", "ops"},
     "threadpools": {"_isa", "_threads", "ops"},
-    "cli": {"_isa", "configuration", "ops", "cli", "protocol", "serialization", "training", ""},
+    "cli": {
+        "_isa", "cli", "configuration", "models", "ops", "protocol", "serialization", "training",
+        "",
+    },
     "__main__": {"cli"},
 }  # fmt: skip
 
@@ -111,6 +122,7 @@ OPTIONAL = {  # inside functions only
     "progress": {"tqdm"},
     "threadpools": {"threadpoolctl"},
 }
+LAZY = {"estimators": {"sklearn"}}  # modules that `import fastrnn` does not load
 
 PACKAGE_FILES = sorted(PYTHON.rglob("*.py"))
 
@@ -145,7 +157,8 @@ def test_python_modules_know_only_whom_they_may(path):
                 continue  # the command line uses what every user has
             assert known in MAY_IMPORT[module], f"{module} imports {name}"
         elif first not in sys.stdlib_module_names:
-            allowed = THIRD_PARTY | (set() if top else OPTIONAL.get(module, set()))
+            allowed = THIRD_PARTY | LAZY.get(module, set())
+            allowed |= set() if top else OPTIONAL.get(module, set())
             assert first in allowed, f"{module} imports {name}"
 
 
@@ -227,7 +240,7 @@ def test_files_fit_the_head():
 def public_objects():
     modules = [
         fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.initializers, fr.masks, fr.testing,
-        fr.reference, ops,
+        fr.reference, fr.models, fr.estimators, ops,
     ]  # fmt: skip
     for module in modules:
         for name, item in vars(module).items():
@@ -245,6 +258,7 @@ def public_objects():
 @pytest.fixture(autouse=True, scope="module")
 def whole_package():
     """Import what the package does not import by itself."""
+    import fastrnn.estimators
     import fastrnn.reference
     import fastrnn.testing  # noqa: F401
 
@@ -303,7 +317,7 @@ def test_import_is_cheap_and_quiet():
 import sys, threading
 import fastrnn
 loaded = {name.split('.')[0] for name in sys.modules}
-optional = {'matplotlib', 'torch', 'onnx', 'scipy', 'pandas', 'threadpoolctl', 'joblib'}
+optional = {'matplotlib', 'torch', 'onnx', 'scipy', 'pandas', 'threadpoolctl', 'joblib', 'sklearn'}
 print(threading.active_count(), sorted(loaded & optional))
 """
     result = subprocess.run(

@@ -183,6 +183,40 @@ def test_models_that_cannot_stream():
         stream.state = (np.zeros((1, 2, 3), np.float32),) * 2
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_standardized_inputs_and_outputs(dtype):
+    layers = [
+        fr.Standardize([1.0, -2.0], [0.5, 3.0], dtype=dtype),
+        fr.Residual(fr.GRU(2, 2, seed=0, dtype=dtype)),
+        fr.Linear(2, 3, seed=1, dtype=dtype),
+    ]
+    model = fr.Sequential([fr.Sequential(layers), fr.Standardize([7] * 3, [0.1] * 3, dtype=dtype)])
+    x = np.random.default_rng(0).standard_normal((2, 6, 2)).astype(dtype)
+    kept, stream = x.copy(), fr.Stream(model, batch_size=2)
+    y = np.stack([stream.step(x[:, t]) for t in range(6)], axis=1)
+    assert_same_bits(y, model(x)[0], "y")
+    assert_same_bits(x, kept, "x")
+    out = np.empty((2, 3), dtype)
+    stream.reset()
+    assert stream.step(x[:, 0], out) is out
+    assert_same_bits(out, y[:, 0], "out")
+    with pytest.raises(ValueError, match="x: expected shape"):
+        stream.step(x[:1, 0])
+    with pytest.raises(TypeError, match="x: expected dtype"):
+        stream.step(x[:, 0].astype("float64" if dtype == "float32" else "float32"))
+
+
+def test_standardizations_that_cannot_stream():
+    middle = [fr.GRU(2, 2), fr.Standardize([0.0] * 2, [1.0] * 2), fr.Linear(2, 1)]
+    with pytest.raises(TypeError, match="got one between them"):
+        fr.Stream(fr.Sequential(middle))
+    inner = fr.Sequential([fr.Standardize([0.0] * 2, [1.0] * 2), fr.GRU(2, 2)])
+    with pytest.raises(TypeError, match="Residual without Standardize"):
+        fr.Stream(fr.Residual(inner))
+    with pytest.raises(ValueError, match="expected a Standardize of 2 features, got 1"):
+        fr.Stream(fr.Sequential([fr.Standardize([0.0], [1.0]), fr.GRU(2, 2)]))
+
+
 def test_streams_of_one_model_in_several_threads():
     model = fr.LSTM(8, 64, seed=0)
     x = np.random.default_rng(0).standard_normal((4, 50, 8)).astype(np.float32)

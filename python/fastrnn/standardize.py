@@ -83,10 +83,7 @@ class Standardize(Layer):
             rows = Ragged.from_list("x", x).rows
         if len(rows) == 0:
             raise ValueError("x: expected at least one valid step, got none")
-        exact = rows.astype(np.float64)
-        scale = exact.std(axis=0)
-        scale[scale == 0] = 1.0  # a constant feature becomes 0
-        return cls(exact.mean(axis=0), scale, batch_first=batch_first, dtype=dtype)
+        return cls(*mean_and_scale(rows), batch_first=batch_first, dtype=dtype)
 
     def __call__(
         self, x: Any, state: Any = None, *, lengths: Any = None
@@ -101,11 +98,24 @@ class Standardize(Layer):
         y, invalid = self._run(x, lengths)
         return y, None, Tape(self, (y.shape, invalid))
 
+    def applied(self, x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return y for x that is known to be right.
+
+        Parameters
+        ----------
+        x : ndarray, (..., F)
+            Of the layer's dtype.
+        out : ndarray, shape of x, or None
+            Where y goes; may be x.
+        """
+        y: FloatArray = np.subtract(x, self._shift, out=out)
+        y *= self._factor
+        return y
+
     def _run(self, x: Any, lengths: Any) -> tuple[FloatArray, NDArray[np.bool_] | None]:
         x = _checks.features_last("x", x, self.mean.size, self.dtype)
         valid = _checks.valid_steps(x.shape[:-1], lengths, self.batch_first)
-        y = x - self._shift
-        y *= self._factor
+        y = self.applied(x)
         if valid is None:
             return y, None
         invalid = ~valid
@@ -137,6 +147,38 @@ class Standardize(Layer):
             "batch_first": self.batch_first,
             "dtype": str(self.dtype),
         }
+
+
+def mean_and_scale(
+    rows: NDArray[Any], weights: NDArray[Any] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation, 1 where all numbers of a feature are equal.
+
+    Parameters
+    ----------
+    rows : ndarray, (n, F)
+        At least one.
+    weights : ndarray, (n,), or None, default None
+        Of the rows, above 0: k counts as k equal rows. None: all 1.
+
+    Returns
+    -------
+    mean, scale : ndarray of float64, (F,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrnn.standardize import mean_and_scale
+    >>> mean, scale = mean_and_scale(np.array([[1.0, 0.1], [4.0, 0.1]]), np.array([2.0, 1.0]))
+    >>> mean.round(6).tolist(), scale.round(6).tolist()
+    ([2.0, 0.1], [1.414214, 1.0])
+    """
+    exact = rows.astype(np.float64)
+    mean = np.average(exact, axis=0, weights=weights)
+    scale = np.sqrt(np.average(np.square(exact - mean), axis=0, weights=weights))
+    # The mean of equal numbers may differ from them in the last bit: then scale is not 0.
+    scale[(rows == rows[0]).all(axis=0) | (scale == 0)] = 1.0
+    return mean, scale
 
 
 def _vector(name: str, value: Any) -> np.ndarray[Any, np.dtype[np.float64]]:

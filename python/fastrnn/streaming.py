@@ -17,6 +17,7 @@ from fastrnn.network import RecurrentNetwork
 from fastrnn.protocol import Layer
 from fastrnn.recurrent import RecurrentLayer
 from fastrnn.residual import Residual
+from fastrnn.standardize import Standardize
 
 _MAGIC = b"fastrnn stream 1\n"
 
@@ -30,8 +31,9 @@ class Stream:
     Parameters
     ----------
     model : layer
-        `LSTM`, `GRU`, `RNN`, `Stacked`, `Sequential`, `Residual`, `Linear`, in any nesting;
-        `Dropout` does nothing. All layers have to run forward in time and to know no later step.
+        `LSTM`, `GRU`, `RNN`, `Stacked`, `Sequential`, `Residual`, `Linear`, in any nesting, with
+        `Standardize` before the first or after the last of them; `Dropout` does nothing. All layers
+        have to run forward in time and to know no later step.
     batch_size : int, default 1
         N: independent streams side by side, each with its state.
 
@@ -57,10 +59,9 @@ class Stream:
     def __init__(self, model: Layer, batch_size: int = 1) -> None:
         self._model = model
         self.batch_size = _checks.positive_integer("batch_size", batch_size)
-        leaves: list[_Leaf] = []
-        _collect(model, leaves)
-        if not leaves:
-            raise ValueError("model: expected at least one layer with weights, got none")
+        collected: list[_Leaf | Standardize] = []
+        _collect(model, collected)
+        self._before, leaves, self._after = _apart(collected)
         self.dtype = leaves[0].dtype
         self.input_size = leaves[0].input_size
         self.output_size = leaves[-1].output_size
@@ -69,6 +70,7 @@ class Stream:
         ]
         self._stack = ops.stream_stack([_stage(leaf) for leaf in leaves], self.batch_size)
         self._shape = (self.batch_size, self.output_size)
+        self._x_shape = (self.batch_size, self.input_size)
         # What models have learned to begin with; the others' states are zero.
         self._initial = [
             (stage, h.copy(), None if c is None else c.copy())
@@ -87,7 +89,7 @@ class Stream:
         x : ndarray, (N, input_size)
             Of the model's dtype, features side by side.
         out : ndarray, (N, output_size), or None
-            Where y goes; may be x. With it a step allocates nothing.
+            Where y goes; may be x. With it a step allocates nothing but a standardized x.
 
         Returns
         -------
@@ -103,7 +105,13 @@ class Stream:
         """
         if out is None:
             out = np.empty(self._shape, self.dtype)
+        # What is not as it has to be goes on to the stack, which says what is wrong.
+        if self._before and getattr(x, "shape", ()) == self._x_shape and x.dtype == self.dtype:
+            for layer in self._before:
+                x = layer.applied(x)
         self._stack.step(x, out)
+        for layer in self._after:
+            layer.applied(out, out=out)
         return out
 
     def reset(self, rows: Any = None) -> None:
@@ -223,8 +231,34 @@ class _Sum(NamedTuple):
 _Leaf = RecurrentLayer | Linear | _Sum
 
 
-def _collect(layer: Layer, leaves: list[_Leaf]) -> None:
-    """Append the layers with weights, and the sums between them, in order."""
+def _apart(
+    collected: list[_Leaf | Standardize],
+) -> tuple[list[Standardize], list[_Leaf], list[Standardize]]:
+    """Return the standardizations before all leaves, the leaves, and those after them."""
+    places = [i for i, leaf in enumerate(collected) if not isinstance(leaf, Standardize)]
+    if not places:
+        raise ValueError("model: expected at least one layer with weights, got none")
+    first, end = places[0], places[-1] + 1
+    leaves: list[_Leaf] = []
+    for leaf in collected[first:end]:
+        if isinstance(leaf, Standardize):
+            raise TypeError(
+                "model: expected Standardize before or after all other layers, got one between them"
+            )
+        leaves.append(leaf._replace(source=leaf.source - first) if isinstance(leaf, _Sum) else leaf)
+    before = [leaf for leaf in collected[:first] if isinstance(leaf, Standardize)]
+    after = [leaf for leaf in collected[end:] if isinstance(leaf, Standardize)]
+    for layers, size in ((before, leaves[0].input_size), (after, leaves[-1].output_size)):
+        for layer in layers:
+            if layer.mean.size != size:
+                raise ValueError(
+                    f"model: expected a Standardize of {size} features, got {layer.mean.size}"
+                )
+    return before, leaves, after
+
+
+def _collect(layer: Layer, leaves: list[_Leaf | Standardize]) -> None:
+    """Append the layers with weights, the sums between them and standardizations, in order."""
     if isinstance(layer, RecurrentNetwork):
         _collect(layer._stack, leaves)
     elif isinstance(layer, Checkpointed):  # streams keep no tape
@@ -235,17 +269,19 @@ def _collect(layer: Layer, leaves: list[_Leaf]) -> None:
     elif isinstance(layer, Residual):
         source = len(leaves)
         _collect(layer.layer, leaves)
+        if any(isinstance(leaf, Standardize) for leaf in leaves[source:]):
+            raise TypeError("model: expected Residual without Standardize in it, got one with it")
         leaves.append(_Sum(source, layer.input_size, layer.output_size, layer.dtype))
     elif isinstance(layer, RecurrentLayer):
         if layer.reverse:
             raise ValueError("model: expected layers that run forward in time, got a reversed one")
         leaves.append(layer)
-    elif isinstance(layer, Linear):
+    elif isinstance(layer, (Linear, Standardize)):
         leaves.append(layer)
     elif not isinstance(layer, Dropout):
         raise TypeError(
-            "model: expected recurrent layers that run forward in time, Linear and Dropout, "
-            f"got {type(layer).__name__}"
+            "model: expected recurrent layers that run forward in time, Linear, Standardize and "
+            f"Dropout, got {type(layer).__name__}"
         )
 
 

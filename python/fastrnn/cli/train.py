@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ import numpy as np
 
 import fastrnn as fr
 from fastrnn.cli.curves import save_curves
+from fastrnn.models import CELLS, sequence_model
 from fastrnn.protocol import Layer
 
-_CELLS: dict[str, Callable[..., Layer]] = {"lstm": fr.LSTM, "gru": fr.GRU, "rnn": fr.RNN}
 _DATA = {"japanese-vowels": fr.datasets.japanese_vowels}
 
 
@@ -24,7 +23,7 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("train", help="train a recurrent net on a bundled data set")
     parser.add_argument("data", choices=sorted(_DATA), help="the data set")
-    parser.add_argument("--cell", choices=sorted(_CELLS), default="lstm", help="default: lstm")
+    parser.add_argument("--cell", choices=sorted(CELLS), default="lstm", help="default: lstm")
     parser.add_argument("--hidden-size", type=int, default=64, metavar="H", help="default: 64")
     parser.add_argument("--layers", type=int, default=1, metavar="L", help="default: 1")
     parser.add_argument("--epochs", type=int, default=40, metavar="E", help="default: 40")
@@ -37,42 +36,6 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def classifier(
-    data: fr.datasets.ClassificationData, cell: str, hidden_size: int, layers: int, seed: int
-) -> fr.Sequential:
-    """Return a bidirectional net whose final states, both directions, enter a linear layer.
-
-    Inputs are standardized by the training part.
-
-    Parameters
-    ----------
-    data : ClassificationData
-    cell : {"lstm", "gru", "rnn"}
-    hidden_size, layers : int
-    seed : int
-        Of the initial values.
-
-    Examples
-    --------
-    >>> import fastrnn as fr
-    >>> from fastrnn.cli.train import classifier
-    >>> model = classifier(fr.datasets.japanese_vowels(), "lstm", 64, 1, seed=0)
-    >>> model.parameter_vector.size
-    41097
-    """
-    rng = np.random.default_rng(seed)
-    features, classes = data.train_x[0].shape[1], len(data.class_names)
-    recurrent = _CELLS[cell](features, hidden_size, layers, bidirectional=True, seed=rng)
-    return fr.Sequential(
-        [
-            fr.Standardize.fit(data.train_x),
-            recurrent,
-            fr.Last(bidirectional=True),
-            fr.Linear(2 * hidden_size, classes, seed=rng),
-        ]
-    )
-
-
 def run(options: argparse.Namespace) -> None:
     """Train, show the result, save the model and the training curves."""
     if options.threads is not None:
@@ -81,7 +44,15 @@ def run(options: argparse.Namespace) -> None:
     require_writable(path)
     picture_path = path.with_suffix(".png")
     data = _DATA[options.data]()
-    model = classifier(data, options.cell, options.hidden_size, options.layers, options.seed)
+    model = sequence_model(
+        data.train_x[0].shape[1],
+        len(data.class_names),
+        cell=options.cell,
+        hidden_size=options.hidden_size,
+        num_layers=options.layers,
+        standardize=fr.Standardize.fit(data.train_x),
+        seed=options.seed,
+    )
     train = fr.data.Dataset(data.train_x, data.train_y)
     test = fr.data.Dataset(data.test_x, data.test_y)
     trainer = fr.Trainer(model, optimizer=fr.optim.Adam(3e-3), clip_norm=1.0)
