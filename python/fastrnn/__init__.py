@@ -5,7 +5,7 @@ D num_directions, G gates of a cell (LSTM 4, GRU 3, RNN 1), P parameters. Sequen
 unless ``batch_first=False`` makes them (T, N, F).
 """
 
-from fastrnn import data, datasets, initializers, losses, masks, optim
+from fastrnn import data, datasets, initializers, losses, masks, optim, seq2seq
 from fastrnn._threads import get_num_threads, set_num_threads
 from fastrnn.bidirectional import Bidirectional
 from fastrnn.bptt import average_replicas, truncated_bptt
@@ -17,6 +17,7 @@ from fastrnn.feedforward import Embedding, Linear
 from fastrnn.layers import GRU, LSTM, RNN
 from fastrnn.pooling import Last, MeanPool
 from fastrnn.residual import Residual
+from fastrnn.seq2seq import EncoderDecoder
 from fastrnn.serialization import load, save
 from fastrnn.standardize import Standardize
 from fastrnn.streaming import Stream
@@ -31,6 +32,7 @@ __all__ = [
     "Checkpointed",
     "Dropout",
     "Embedding",
+    "EncoderDecoder",
     "History",
     "Last",
     "Linear",
@@ -53,6 +55,7 @@ __all__ = [
     "predict",
     "register_with_threadpoolctl",
     "save",
+    "seq2seq",
     "set_num_threads",
     "show_config",
     "truncated_bptt",

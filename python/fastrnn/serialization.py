@@ -20,10 +20,17 @@ from fastrnn.pooling import Last, MeanPool
 from fastrnn.protocol import Layer
 from fastrnn.recurrent import RecurrentLayer
 from fastrnn.residual import Residual
+from fastrnn.seq2seq.encoder_decoder import EncoderDecoder
 from fastrnn.standardize import Standardize
 
 _FORMAT = "1"
-_RECURRENT = ("LSTM", "GRU", "RNN", "RecurrentLayer")  # those that can have bfloat16 weights
+_RECURRENT = (
+    "LSTM",
+    "GRU",
+    "RNN",
+    "RecurrentLayer",
+    "EncoderDecoder",
+)  # those that can have bfloat16 weights
 _SIMPLE: dict[str, type[Layer]] = {
     c.__name__: c
     for c in (
@@ -37,6 +44,7 @@ _SIMPLE: dict[str, type[Layer]] = {
         Last,
         MeanPool,
         Standardize,
+        EncoderDecoder,
     )
 }
 
