@@ -301,6 +301,8 @@ def test_batches_of_pairs():
     ):
         with pytest.raises(ValueError, match=message):
             PairDataset(*bad)
+    with pytest.raises(ValueError, match="bucket_by_length: expected a generator"):
+        pairs.batches(batch_size=8, bucket_by_length=True)
     with pytest.raises(TypeError, match=r"targets\[0\]: expected integer tokens, got float64"):
         PairDataset([[1]], [[1.5]])
 

@@ -104,7 +104,7 @@ class PairDataset:
 
     def batches(
         self,
-        rng: np.random.Generator | None,
+        rng: np.random.Generator | None = None,
         *,
         batch_size: int,
         start: int = 0,
@@ -114,14 +114,14 @@ class PairDataset:
 
         Parameters
         ----------
-        rng : numpy.random.Generator or None
+        rng : numpy.random.Generator or None, default None
             Shuffles, with all draws made at once; None keeps the order.
         batch_size : int
         start : int, default 0
             Batches to leave out at the front.
         bucket_by_length : bool, default False
-            Put pairs of like lengths together: within every 64 batches of the order pairs are
-            sorted by their lengths and the batches then shuffled.
+            Put pairs of like lengths together: within every 64 batches of the shuffled order pairs
+            are sorted by their lengths, and all batches are then shuffled.
 
         Returns
         -------
@@ -130,19 +130,25 @@ class PairDataset:
         Raises
         ------
         TypeError, ValueError
-            If `batch_size` is no integer of at least 1; at once.
+            If `batch_size` is no integer of at least 1, or pairs are to be put together without
+            `rng`; at once.
         """
         size = _checks.positive_integer("batch_size", batch_size)
         count = len(self)
         order = np.arange(count) if rng is None else rng.permutation(count)
-        parts = [order[i : i + size] for i in range(0, count, size)]
         if bucket_by_length:
-            keys = self._sources.lengths + self._targets.lengths
-            pools = [order[i : i + size * _POOL] for i in range(0, count, size * _POOL)]
-            pools = [pool[np.argsort(keys[pool], kind="stable")] for pool in pools]
-            parts = [pool[i : i + size] for pool in pools for i in range(0, len(pool), size)]
-            if rng is not None:
-                parts = [parts[i] for i in rng.permutation(len(parts))]
+            if rng is None:
+                raise ValueError(
+                    "bucket_by_length: expected a generator (rng) with it, which shuffles the "
+                    "batches, got None"
+                )
+            both = self._sources.lengths + self._targets.lengths
+            for first in range(0, count, size * _POOL):
+                pool = order[first : first + size * _POOL]
+                pool[...] = pool[np.argsort(both[pool], kind="stable")]
+        parts = [order[first : first + size] for first in range(0, count, size)]
+        if bucket_by_length and rng is not None:
+            parts = [parts[i] for i in rng.permutation(len(parts))]
         return (self.batch(part) for part in parts[start:])
 
     def num_batches(self, batch_size: int) -> int:
