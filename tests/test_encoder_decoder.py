@@ -361,3 +361,22 @@ def test_bad_arguments_are_named_and_change_nothing():
     tape.discard()
     with pytest.raises(RuntimeError, match="already used"):
         model.backward(tape, scores)
+
+
+def test_two_threads_give_the_same_bits():
+    model = model_of("lstm, general", size=128, num_layers=2)
+    rng = np.random.default_rng(2)
+    sources = [rng.integers(3, 9, n) for n in rng.integers(1, 12, 40)]
+    batch = PairDataset(sources, [source % 4 + 3 for source in sources]).batch(range(40))
+    before, results = fr.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            fr.set_num_threads(count)
+            _, dscores, tape = loss_of(model, batch)
+            model.zero_grad()
+            model.backward(tape, dscores)
+            results.append((dscores, model.gradient_vector.copy()))
+    finally:
+        fr.set_num_threads(before)
+    for name, one, two in zip(("scores", "gradients"), *results, strict=True):
+        assert_same_bits(one, two, name)

@@ -2,7 +2,7 @@
 
 from fastrnn.seq2seq.attention import Memory, attend, attend_backward
 from fastrnn.seq2seq.beam_search import Hypothesis, beam_search, greedy_search
-from fastrnn.seq2seq.encoder_decoder import EncoderDecoder
+from fastrnn.seq2seq.encoder_decoder import Encoded, EncoderDecoder
 from fastrnn.seq2seq.error_rate import edit_distance, error_rate
 from fastrnn.seq2seq.inputs import EncoderDecoderInput
 from fastrnn.seq2seq.pair_dataset import PairDataset
@@ -14,6 +14,7 @@ from fastrnn.seq2seq.scheduled_sampling import (
 from fastrnn.seq2seq.vocabulary import Vocabulary
 
 __all__ = [
+    "Encoded",
     "EncoderDecoder",
     "EncoderDecoderInput",
     "Hypothesis",

@@ -118,6 +118,9 @@ def attend(
     queries, counts = _queries("queries", queries, memory, lengths)
     buffers = ops.BufferPool() if buffers is None else buffers
     batch, steps, _ = queries.shape
+    # Row by row in the kernels of the affine layer: at N = 256, T = S = 8, H = 256 a product takes
+    # 1.3 ms against 0.1 ms of NumPy's matmul, whose bits depend on the padding (one Zen core).
+    # All of attention is 7 % of a training step of `EncoderDecoder` at these sizes.
     limits = list(zip(counts.tolist(), memory.lengths.tolist(), strict=True))
     weights = np.full((batch, steps, memory.values.shape[1]), -np.inf, queries.dtype)
     for n, (t, s) in enumerate(limits):
