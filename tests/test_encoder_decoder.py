@@ -158,7 +158,7 @@ def test_padding_is_not_read(name):
 
 
 def test_files_pickles_and_copies(tmp_path):
-    model = model_of("gru, dot, one direction, two layers", dropout=0.25, end_token=5)
+    model = model_of("gru, dot, one direction, two layers", dropout=0.25, end_token=5, embedding_size=3)
     scores, _ = model(BATCH.x, lengths=BATCH.lengths)
     path = tmp_path / "model.safetensors"
     fr.save(model, path)

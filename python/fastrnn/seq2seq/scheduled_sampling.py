@@ -66,7 +66,6 @@ def mixed_inputs(
     replaced = rng.random(inputs.shape) < probability
     if valid is not None:
         replaced &= np.arange(steps) < valid[:, None]
-    replaced[:, :1] = False
     memory, state = model.encode(x.source, x.source_lengths)
     last = int(np.flatnonzero(replaced.any(axis=0)).max(initial=0))
     for t in range(1, last + 1):
