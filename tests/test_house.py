@@ -72,8 +72,12 @@ MAY_IMPORT = {
     "safetensors_file": set(),
     "serialization": {
         "_checks", "bidirectional", "checkpointing", "composition", "dropout", "feedforward",
-        "layers", "pooling", "protocol", "recurrent", "residual", "safetensors_file",
+        "layers", "pooling", "protocol", "recurrent", "residual", "safetensors_file", "seq2seq",
         "standardize",
+    },
+    "seq2seq": {
+        "_checks", "composition", "dropout", "feedforward", "initializers", "layers", "mini_batch",
+        "ops", "padding", "protocol", "ragged", "seq2seq", "state_trees",
     },
     "losses": {"_checks", "losses"},
     "clipping": {"_checks"},
@@ -240,7 +244,8 @@ def test_files_fit_the_head():
 def public_objects():
     modules = [
         fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.initializers, fr.masks, fr.testing,
-        fr.reference, fr.models, fr.estimators, ops,
+        fr.reference, fr.models, fr.estimators, fr.seq2seq, fr.callbacks, fr.metrics, fr.schedules,
+        fr.parallel, ops,
     ]  # fmt: skip
     for module in modules:
         for name, item in vars(module).items():

@@ -47,6 +47,7 @@ MODELS = {
     "tokens": lambda: fr.Sequential(
         [fr.Embedding(5, 3, seed=0), fr.GRU(3, 4, seed=1), fr.MeanPool(), fr.Linear(4, 2, seed=2)]
     ),
+    "encoder-decoder": lambda: fr.EncoderDecoder(5, 4, 6, embedding_size=3, dropout=0.1, seed=0),
 }
 
 
@@ -62,6 +63,9 @@ def test_a_loaded_model_is_the_saved_one(name, tmp_path):
     x = np.random.default_rng(0).standard_normal((4, 5, 3)).astype(model.dtype)
     if name == "tokens":
         x = np.random.default_rng(0).integers(0, 5, (4, 5))
+    if name == "encoder-decoder":
+        tokens = np.random.default_rng(0).integers(0, 4, (4, 5))
+        x = fr.seq2seq.EncoderDecoderInput(tokens, [5, 1, 0, 3], tokens[:, ::-1])
     assert_same_bits(fr.load(path)(x)[0], model(x)[0], "outputs")
     if name != "tokens":
         ragged = [4, 2, 0, 3] if model.batch_first else [4, 2, 0, 3, 1]

@@ -7,7 +7,7 @@ unless ``batch_first=False`` makes them (T, N, F).
 
 from typing import TYPE_CHECKING
 
-from fastrnn import data, datasets, initializers, losses, masks, optim, parallel
+from fastrnn import data, datasets, initializers, losses, masks, optim, parallel, seq2seq
 from fastrnn._threads import get_num_threads, set_num_threads
 from fastrnn.bidirectional import Bidirectional
 from fastrnn.bptt import average_replicas, truncated_bptt
@@ -19,6 +19,7 @@ from fastrnn.feedforward import Embedding, Linear
 from fastrnn.layers import GRU, LSTM, RNN
 from fastrnn.pooling import Last, MeanPool
 from fastrnn.residual import Residual
+from fastrnn.seq2seq import EncoderDecoder
 from fastrnn.serialization import load, save
 from fastrnn.standardize import Standardize
 from fastrnn.streaming import Stream
@@ -37,6 +38,7 @@ __all__ = [
     "Checkpointed",
     "Dropout",
     "Embedding",
+    "EncoderDecoder",
     "History",
     "Last",
     "Linear",
@@ -63,6 +65,7 @@ __all__ = [
     "register_with_threadpoolctl",
     "save",
     "schedules",
+    "seq2seq",
     "set_num_threads",
     "show_config",
     "truncated_bptt",

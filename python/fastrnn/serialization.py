@@ -22,11 +22,13 @@ from fastrnn.pooling import Last, MeanPool
 from fastrnn.protocol import Layer
 from fastrnn.recurrent import RecurrentLayer
 from fastrnn.residual import Residual
+from fastrnn.seq2seq.encoder_decoder import EncoderDecoder
 from fastrnn.standardize import Standardize
 
 _FORMAT = "1"
 _MORE = "more/"  # before the names of arrays that are no parameters
-_RECURRENT = ("LSTM", "GRU", "RNN", "RecurrentLayer")  # those that can have bfloat16 weights
+#: Those that can have bfloat16 weights.
+_RECURRENT = ("LSTM", "GRU", "RNN", "RecurrentLayer", "EncoderDecoder")
 _SIMPLE: dict[str, type[Layer]] = {
     c.__name__: c
     for c in (
@@ -40,6 +42,7 @@ _SIMPLE: dict[str, type[Layer]] = {
         Last,
         MeanPool,
         Standardize,
+        EncoderDecoder,
     )
 }
 

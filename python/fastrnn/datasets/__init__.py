@@ -2,6 +2,7 @@
 
 from fastrnn.datasets.classification import ClassificationData, japanese_vowels
 from fastrnn.datasets.series import SeriesData, co2, hourly_temperatures, sunspots
+from fastrnn.datasets.splits import split_by_hash
 
 __all__ = [
     "ClassificationData",
@@ -9,5 +10,6 @@ __all__ = [
     "co2",
     "hourly_temperatures",
     "japanese_vowels",
+    "split_by_hash",
     "sunspots",
 ]
