@@ -91,6 +91,10 @@ MAY_IMPORT = {
         "_checks", "bptt", "data", "initializers", "losses", "optim", "progress", "protocol",
         "state_trees",
     },
+    "forecasting": {
+        "_checks", "composition", "data", "feedforward", "forecasting", "layers", "losses",
+        "mini_batch", "optim", "pooling", "protocol", "serialization", "streaming", "training",
+    },
     "testing": {"_checks", "protocol", "state_trees"},
     "configuration": {"_isa", "_threads", "ops"},
     "threadpools": {"_isa", "_threads", "ops"},
@@ -216,8 +220,8 @@ def test_files_fit_the_head():
 
 def public_objects():
     modules = [
-        fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.initializers, fr.masks, fr.testing,
-        fr.reference, ops,
+        fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.forecasting, fr.initializers, fr.masks,
+        fr.testing, fr.reference, ops,
     ]  # fmt: skip
     for module in modules:
         for name, item in vars(module).items():

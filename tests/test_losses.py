@@ -271,7 +271,7 @@ def test_get():
         (
             "mse",
             ValueError,
-            "loss: expected one of softmax_cross_entropy, mean_squared_error, mean_abs",
+            "loss: expected one of softmax_cross_entropy, mean_squared_error, ",
         ),
         (losses.MeanSquaredError, TypeError, "got the class MeanSquaredError"),
         (None, TypeError, "loss: expected a name or a loss, got NoneType"),

@@ -5,7 +5,7 @@ D num_directions, G gates of a cell (LSTM 4, GRU 3, RNN 1), P parameters. Sequen
 unless ``batch_first=False`` makes them (T, N, F).
 """
 
-from fastrnn import data, datasets, initializers, losses, masks, optim
+from fastrnn import data, datasets, forecasting, initializers, losses, masks, optim
 from fastrnn._threads import get_num_threads, set_num_threads
 from fastrnn.bidirectional import Bidirectional
 from fastrnn.bptt import average_replicas, truncated_bptt
@@ -44,6 +44,7 @@ __all__ = [
     "average_replicas",
     "data",
     "datasets",
+    "forecasting",
     "get_num_threads",
     "initializers",
     "load",
