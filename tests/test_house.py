@@ -95,6 +95,7 @@ MAY_IMPORT = {
         "_checks", "composition", "data", "feedforward", "forecasting", "layers", "losses",
         "mini_batch", "optim", "pooling", "protocol", "serialization", "streaming", "training",
     },
+    "estimators": {"estimators", "forecasting", "training"},
     "testing": {"_checks", "protocol", "state_trees"},
     "configuration": {"_isa", "_threads", "ops"},
     "threadpools": {"_isa", "_threads", "ops"},
@@ -105,6 +106,7 @@ MAY_IMPORT = {
 #: Third-party packages that a module may import, beside the standard library.
 THIRD_PARTY = {"numpy"}
 OPTIONAL = {"cli": {"matplotlib"}, "threadpools": {"threadpoolctl"}}  # inside functions only
+LAZY = {"estimators": {"sklearn"}}  # modules that `import fastrnn` does not load
 
 PACKAGE_FILES = sorted(PYTHON.rglob("*.py"))
 
@@ -139,7 +141,8 @@ def test_python_modules_know_only_whom_they_may(path):
                 continue  # the command line uses what every user has
             assert known in MAY_IMPORT[module], f"{module} imports {name}"
         elif first not in sys.stdlib_module_names:
-            allowed = THIRD_PARTY | (set() if top else OPTIONAL.get(module, set()))
+            allowed = THIRD_PARTY | LAZY.get(module, set())
+            allowed |= set() if top else OPTIONAL.get(module, set())
             assert first in allowed, f"{module} imports {name}"
 
 
@@ -221,7 +224,7 @@ def test_files_fit_the_head():
 def public_objects():
     modules = [
         fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.forecasting, fr.initializers, fr.masks,
-        fr.testing, fr.reference, ops,
+        fr.testing, fr.reference, fr.estimators, ops,
     ]  # fmt: skip
     for module in modules:
         for name, item in vars(module).items():
@@ -239,6 +242,7 @@ def public_objects():
 @pytest.fixture(autouse=True, scope="module")
 def whole_package():
     """Import what the package does not import by itself."""
+    import fastrnn.estimators
     import fastrnn.reference
     import fastrnn.testing  # noqa: F401
 
@@ -297,7 +301,7 @@ def test_import_is_cheap_and_quiet():
 import sys, threading
 import fastrnn
 loaded = {name.split('.')[0] for name in sys.modules}
-optional = {'matplotlib', 'torch', 'onnx', 'scipy', 'pandas', 'threadpoolctl', 'joblib'}
+optional = {'matplotlib', 'torch', 'onnx', 'scipy', 'pandas', 'threadpoolctl', 'joblib', 'sklearn'}
 print(threading.active_count(), sorted(loaded & optional))
 """
     result = subprocess.run(

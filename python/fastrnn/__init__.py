@@ -5,6 +5,8 @@ D num_directions, G gates of a cell (LSTM 4, GRU 3, RNN 1), P parameters. Sequen
 unless ``batch_first=False`` makes them (T, N, F).
 """
 
+from typing import TYPE_CHECKING
+
 from fastrnn import data, datasets, forecasting, initializers, losses, masks, optim
 from fastrnn._threads import get_num_threads, set_num_threads
 from fastrnn.bidirectional import Bidirectional
@@ -22,6 +24,9 @@ from fastrnn.standardize import Standardize
 from fastrnn.streaming import Stream
 from fastrnn.threadpools import register_with_threadpoolctl
 from fastrnn.training import History, Trainer, predict
+
+if TYPE_CHECKING:
+    from fastrnn.estimators import RNNForecaster as RNNForecaster
 
 __all__ = [
     "GRU",
@@ -58,3 +63,20 @@ __all__ = [
     "show_config",
     "truncated_bptt",
 ]
+
+#: What needs an extra: loaded at first use, and left out by ``from fastrnn import *``.
+_LAZY = {
+    "RNNForecaster": "fastrnn.estimators",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'fastrnn' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])
