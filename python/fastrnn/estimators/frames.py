@@ -15,6 +15,7 @@ import numpy as np
 from fastrnn.forecasting.series import Numbers
 
 _CALENDAR = ("1mo", "1q", "1y")  # steps of polars whose length varies
+_END = " end"  # behind one of them: the last day of the month
 
 
 def kind_of(value: Any) -> str:
@@ -59,12 +60,14 @@ def numbers(name: str, value: Any) -> Any:
     """
     kind = kind_of(value)
     if kind == "pandas":
+        types = list(value.dtypes) if hasattr(value, "columns") else [value.dtype]
+        times = [str(dtype) for dtype in types if dtype.kind in "mM"]
+        if times:
+            raise TypeError(f"{name}: expected numbers, got {times[0]}; times belong in the index")
         try:
             return value.to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError) as error:
-            raise TypeError(
-                f"{name}: expected numbers, got others ({error}); times belong into the index"
-            ) from None
+            raise TypeError(f"{name}: expected numbers, got others ({error})") from None
     if kind == "polars":
         chosen = value.select(column_names(value)) if hasattr(value, "columns") else value
         return chosen.to_numpy()
@@ -180,8 +183,10 @@ class Likeness:
         if self.kind == "polars":
             if isinstance(self.step, str):
                 start = library.Series(self.time, [self.last])
-                parts = [start.dt.offset_by(_multiple(self.step, k)) for k in range(1, count + 1)]
-                return library.concat(parts)
+                text, at_end = self.step.removesuffix(_END), self.step.endswith(_END)
+                parts = [start.dt.offset_by(_multiple(text, k)) for k in range(1, count + 1)]
+                found = library.concat(parts)
+                return found.dt.month_end() if at_end else found
             return library.Series(
                 self.time, [self.last + k * self.step for k in range(1, count + 1)]
             ).cast(library.Series([self.last]).dtype)
@@ -220,7 +225,7 @@ def _pandas_step(index: Any) -> Any:
 
 
 def _polars_step(times: Any) -> Any:
-    """Return a difference, or text such as "1mo", by which times go on, or None."""
+    """Return a difference, or text such as "1mo end", by which times go on, or None."""
     if len(times) < 2 or times.null_count():
         return None
     steps = times.diff()[1:]
@@ -228,11 +233,12 @@ def _polars_step(times: Any) -> Any:
         return steps[0]
     if not hasattr(times.dtype, "is_temporal") or str(times.dtype) in ("Time", "Duration"):
         return None
+    at_end = bool((times.dt.month_end() == times).all())
     for step in _CALENDAR:
-        if (times[:1].dt.offset_by(step) == times[1:2]).all() and all(
-            (times[k : k + 1].dt.offset_by(step) == times[k + 1 : k + 2]).all()
-            for k in range(1, len(times) - 1)
-        ):
+        after = times[:-1].dt.offset_by(step)
+        if at_end and (after.dt.month_end() == times[1:]).all():
+            return step + _END
+        if (after == times[1:]).all():
             return step
     return None
 
