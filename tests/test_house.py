@@ -105,8 +105,12 @@ MAY_IMPORT = {
         "pooling", "protocol", "standardize",
     },
     "estimators": {
-        "_checks", "composition", "data", "estimators", "losses", "models", "optim", "protocol",
+        "_checks", "composition", "data", "estimators", "forecasting", "losses", "models", "optim", "protocol",
         "ragged", "standardize", "training",
+    },
+    "forecasting": {
+        "_checks", "composition", "data", "feedforward", "forecasting", "layers", "losses",
+        "mini_batch", "optim", "pooling", "protocol", "serialization", "streaming", "training",
     },
     "testing": {"_checks", "protocol", "state_trees"},
     "configuration": {"_isa", "_threads", "ops"},
@@ -243,8 +247,8 @@ def test_files_fit_the_head():
 
 def public_objects():
     modules = [
-        fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.initializers, fr.masks, fr.testing,
-        fr.reference, fr.models, fr.estimators, fr.seq2seq, fr.callbacks, fr.metrics, fr.schedules,
+        fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.forecasting, fr.initializers, fr.masks,
+        fr.testing,        fr.reference, fr.models, fr.estimators, fr.seq2seq, fr.callbacks, fr.metrics, fr.schedules,
         fr.parallel, ops,
     ]  # fmt: skip
     for module in modules:

@@ -7,7 +7,17 @@ unless ``batch_first=False`` makes them (T, N, F).
 
 from typing import TYPE_CHECKING
 
-from fastrnn import data, datasets, initializers, losses, masks, optim, parallel, seq2seq
+from fastrnn import (
+    data,
+    datasets,
+    forecasting,
+    initializers,
+    losses,
+    masks,
+    optim,
+    parallel,
+    seq2seq,
+)
 from fastrnn._threads import get_num_threads, set_num_threads
 from fastrnn.bidirectional import Bidirectional
 from fastrnn.bptt import average_replicas, truncated_bptt
@@ -28,6 +38,7 @@ from fastrnn.training import History, Trainer, callbacks, metrics, predict, sche
 
 if TYPE_CHECKING:
     from fastrnn.estimators import RNNClassifier as RNNClassifier
+    from fastrnn.estimators import RNNForecaster as RNNForecaster
     from fastrnn.estimators import RNNRegressor as RNNRegressor
 
 __all__ = [
@@ -53,6 +64,7 @@ __all__ = [
     "callbacks",
     "data",
     "datasets",
+    "forecasting",
     "get_num_threads",
     "initializers",
     "load",
@@ -74,6 +86,7 @@ __all__ = [
 #: What needs an extra: loaded at first use, and left out by ``from fastrnn import *``.
 _LAZY = {
     "RNNClassifier": "fastrnn.estimators",
+    "RNNForecaster": "fastrnn.estimators",
     "RNNRegressor": "fastrnn.estimators",
 }
 

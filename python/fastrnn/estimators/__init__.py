@@ -8,6 +8,7 @@ except ImportError as error:
     ) from error
 
 from fastrnn.estimators.classifier import RNNClassifier
+from fastrnn.estimators.forecaster import RNNForecaster
 from fastrnn.estimators.regressor import RNNRegressor
 
-__all__ = ["RNNClassifier", "RNNRegressor"]
+__all__ = ["RNNClassifier", "RNNForecaster", "RNNRegressor"]

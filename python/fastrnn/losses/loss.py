@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, runtime_checkable
 
 from fastrnn._checks import FloatArray
+from fastrnn.losses.absolute_error import Huber, MeanAbsoluteError
 from fastrnn.losses.cross_entropy import SoftmaxCrossEntropy
 from fastrnn.losses.squared_error import MeanSquaredError
 
@@ -20,15 +21,17 @@ class Loss(Protocol):
 _NAMED: dict[str, Loss] = {
     "softmax_cross_entropy": SoftmaxCrossEntropy(),
     "mean_squared_error": MeanSquaredError(),
+    "mean_absolute_error": MeanAbsoluteError(),
+    "huber": Huber(),
 }
 
 
 def get(loss: str | Loss) -> Loss:
-    """Return a loss by name, or `loss` itself.
+    """Return a loss by name, or `loss` itself; `QuantileLoss` needs its quantiles and has no name.
 
     Parameters
     ----------
-    loss : {"softmax_cross_entropy", "mean_squared_error"} or loss
+    loss : {"softmax_cross_entropy", "mean_squared_error", "mean_absolute_error", "huber"} or loss
 
     Raises
     ------

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastrnn._checks import FloatArray, any_float
-from fastrnn.losses.places import placed, selection
+from fastrnn._checks import FloatArray
+from fastrnn.losses.errors import mean_over_numbers
 
 
 @dataclass(frozen=True)
@@ -52,32 +52,10 @@ class MeanSquaredError:
         TypeError, ValueError
             If dtypes or shapes are not as above.
         """
-        outputs = any_float("outputs", outputs)
-        targets = np.asarray(targets)
-        if targets.dtype.kind not in "biuf":
-            raise TypeError(f"targets: expected numbers, got {targets.dtype}")
-        if outputs.ndim < 1:
-            raise ValueError(f"outputs: expected shape (..., F), got {outputs.shape}")
-        if targets.shape != outputs.shape:
-            raise ValueError(
-                f"targets: expected shape {outputs.shape} like outputs, got {targets.shape}"
-            )
-        per_number = mask is not None and np.shape(mask) == outputs.shape
-        chosen, weights = selection(mask, outputs.shape if per_number else outputs.shape[:-1])
-        columns = (outputs.size, 1) if per_number else (-1, max(outputs.shape[-1], 1))
-        found, wanted = outputs.reshape(columns), targets.reshape(columns)
-        if chosen is not None:
-            found, wanted = found[chosen], wanted[chosen]
-        if not found.size:
-            return 0.0, np.zeros(outputs.shape, outputs.dtype)
-        with np.errstate(all="ignore"):
-            error = found - wanted
-            if weights is None:
-                share: Any = 1.0 / error.size
-                value = float(np.square(error, dtype=np.float64).sum()) * share
-            else:
-                share = (weights / (weights.sum() * error.shape[1]))[:, None]
-                value = float((np.square(error, dtype=np.float64) * share).sum())
-            error *= np.asarray(2.0 * share, error.dtype)
-            gradient = error.astype(outputs.dtype, copy=False)
-        return value, placed(gradient, chosen, outputs)
+        return mean_over_numbers(outputs, targets, mask, _squares)
+
+
+def _squares(error: FloatArray) -> tuple[FloatArray, FloatArray]:
+    values = np.square(error, dtype=np.float64)
+    error *= 2
+    return values, error
