@@ -19,25 +19,23 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 def positive_integer(name: str, value: SupportsIndex) -> int:
     """Return `value` as an int of at least 1."""
+    return _integer(name, value, 1)
+
+
+def count(name: str, value: SupportsIndex) -> int:
+    """Return `value` as an int of at least 0."""
+    return _integer(name, value, 0)
+
+
+def _integer(name: str, value: SupportsIndex, least: int) -> int:
     try:
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
     if isinstance(value, bool):
         raise TypeError(f"{name}: expected an integer, got bool")
-    if number < 1:
-        raise ValueError(f"{name}: expected at least 1, got {number}")
-    return number
-
-
-def count(name: str, value: SupportsIndex) -> int:
-    """Return `value` as an int of at least 0."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
-    if number < 0:
-        raise ValueError(f"{name}: expected at least 0, got {number}")
+    if number < least:
+        raise ValueError(f"{name}: expected at least {least}, got {number}")
     return number
 
 
