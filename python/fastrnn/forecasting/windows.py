@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import _checks
-from fastrnn.data import Dataset
 from fastrnn.forecasting.options import ForecastOptions
 from fastrnn.forecasting.series import Numbers
 from fastrnn.mini_batch import Batch
@@ -126,8 +125,8 @@ def naive(levels: NDArray[Any], options: ForecastOptions, *, every_step: bool) -
     return found if every_step else found[:, 0]
 
 
-class Windows(Dataset):
-    """Training windows, for `Trainer.fit`.
+class Windows:
+    """Training windows: a `fastrnn.data.Source` for `Trainer.fit`.
 
     Parameters
     ----------
@@ -139,7 +138,6 @@ class Windows(Dataset):
         Only the last step's forecasts count, also where all steps have some.
     """
 
-    per_step: bool
     carries_state = False
 
     def __init__(
@@ -150,14 +148,8 @@ class Windows(Dataset):
         *,
         last_only: bool = False,
     ) -> None:
-        values = {"rows": rows, "starts": starts, "options": options, "last_only": last_only}
-        for name, value in {**values, "per_step": options.every_step}.items():
-            object.__setattr__(self, name, value)
-
-    rows: Rows
-    starts: NDArray[np.intp]
-    options: ForecastOptions
-    last_only: bool
+        self.rows, self.starts, self.options, self.last_only = rows, starts, options, last_only
+        self.per_step = options.every_step
 
     def __len__(self) -> int:
         return len(self.starts)
