@@ -72,8 +72,9 @@ MAY_IMPORT = {
     "serialization": {
         "_checks", "bidirectional", "checkpointing", "composition", "dropout", "feedforward",
         "layers", "pooling", "protocol", "recurrent", "residual", "safetensors_file",
-        "standardize",
+        "standardize", "tied_sequential",
     },
+    "tied_sequential": {"_checks", "composition", "feedforward", "protocol", "sharing"},
     "losses": {"_checks", "losses"},
     "clipping": {"_checks"},
     "optim": {"_checks", "clipping"},
@@ -90,6 +91,11 @@ MAY_IMPORT = {
     "training": {
         "_checks", "bptt", "data", "initializers", "losses", "optim", "progress", "protocol",
         "state_trees",
+    },
+    "text": {
+        "_checks", "composition", "data", "dropout", "feedforward", "initializers", "layers",
+        "losses", "optim", "protocol", "serialization", "streaming", "text", "tied_sequential",
+        "training",
     },
     "testing": {"_checks", "protocol", "state_trees"},
     "configuration": {"_isa", "_threads", "ops"},
@@ -217,7 +223,7 @@ def test_files_fit_the_head():
 def public_objects():
     modules = [
         fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.initializers, fr.masks, fr.testing,
-        fr.reference, ops,
+        fr.text, fr.reference, ops,
     ]  # fmt: skip
     for module in modules:
         for name, item in vars(module).items():

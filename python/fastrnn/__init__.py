@@ -5,7 +5,7 @@ D num_directions, G gates of a cell (LSTM 4, GRU 3, RNN 1), P parameters. Sequen
 unless ``batch_first=False`` makes them (T, N, F).
 """
 
-from fastrnn import data, datasets, initializers, losses, masks, optim
+from fastrnn import data, datasets, initializers, losses, masks, optim, text
 from fastrnn._threads import get_num_threads, set_num_threads
 from fastrnn.bidirectional import Bidirectional
 from fastrnn.bptt import average_replicas, truncated_bptt
@@ -20,7 +20,9 @@ from fastrnn.residual import Residual
 from fastrnn.serialization import load, save
 from fastrnn.standardize import Standardize
 from fastrnn.streaming import Stream
+from fastrnn.text import CharLM
 from fastrnn.threadpools import register_with_threadpoolctl
+from fastrnn.tied_sequential import TiedSequential
 from fastrnn.training import History, Trainer, predict
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Bidirectional",
+    "CharLM",
     "Checkpointed",
     "Dropout",
     "Embedding",
@@ -40,6 +43,7 @@ __all__ = [
     "Stacked",
     "Standardize",
     "Stream",
+    "TiedSequential",
     "Trainer",
     "average_replicas",
     "data",
@@ -55,5 +59,6 @@ __all__ = [
     "save",
     "set_num_threads",
     "show_config",
+    "text",
     "truncated_bptt",
 ]

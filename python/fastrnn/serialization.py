@@ -21,6 +21,7 @@ from fastrnn.protocol import Layer
 from fastrnn.recurrent import RecurrentLayer
 from fastrnn.residual import Residual
 from fastrnn.standardize import Standardize
+from fastrnn.tied_sequential import TiedSequential
 
 _FORMAT = "1"
 _RECURRENT = ("LSTM", "GRU", "RNN", "RecurrentLayer")  # those that can have bfloat16 weights
@@ -38,6 +39,9 @@ _SIMPLE: dict[str, type[Layer]] = {
         MeanPool,
         Standardize,
     )
+}
+_CHAINS: dict[str, type[Sequential] | type[Stacked]] = {
+    c.__name__: c for c in (Sequential, Stacked, TiedSequential)
 }
 
 
@@ -60,9 +64,9 @@ def from_config(config: Any) -> Layer:
     try:
         if kind in _SIMPLE:
             return _SIMPLE[kind](**arguments)
-        if kind in ("Sequential", "Stacked"):
+        if kind in _CHAINS:
             layers = [from_config(layer) for layer in arguments.pop("layers")]
-            return (Sequential if kind == "Sequential" else Stacked)(layers, **arguments)
+            return _CHAINS[kind](layers, **arguments)
         if kind == "Residual":
             return Residual(from_config(arguments.pop("layer")), **arguments)
         if kind == "Bidirectional":

@@ -12,9 +12,9 @@ from fastrnn._checks import FloatArray
 from fastrnn.checkpointing import Checkpointed
 from fastrnn.composition import Sequential, Stacked
 from fastrnn.dropout import Dropout
-from fastrnn.feedforward import Linear
+from fastrnn.feedforward import Embedding, Linear
 from fastrnn.network import RecurrentNetwork
-from fastrnn.protocol import Layer
+from fastrnn.protocol import Layer, walk
 from fastrnn.recurrent import RecurrentLayer
 from fastrnn.residual import Residual
 
@@ -32,6 +32,7 @@ class Stream:
     model : layer
         `LSTM`, `GRU`, `RNN`, `Stacked`, `Sequential`, `Residual`, `Linear`, in any nesting;
         `Dropout` does nothing. All layers have to run forward in time and to know no later step.
+        `Embedding` may be the first: steps then take tokens.
     batch_size : int, default 1
         N: independent streams side by side, each with its state.
 
@@ -68,6 +69,11 @@ class Stream:
             (i, leaf) for i, leaf in enumerate(leaves) if isinstance(leaf, RecurrentLayer)
         ]
         self._stack = ops.stream_stack([_stage(leaf) for leaf in leaves], self.batch_size)
+        # Of a model of tokens: their vectors are looked up before the stack.
+        embedding = _embedding_of(model)
+        if any(isinstance(part, Embedding) and part is not embedding for part in walk(model)):
+            raise TypeError("model: expected Embedding as the first layer only, got one behind")
+        self._vectors = None if embedding is None else embedding._weight.copy()
         self._shape = (self.batch_size, self.output_size)
         # What models have learned to begin with; the others' states are zero.
         self._initial = [
@@ -84,8 +90,9 @@ class Stream:
 
         Parameters
         ----------
-        x : ndarray, (N, input_size)
-            Of the model's dtype, features side by side.
+        x : ndarray, (N, input_size), or (N,) of int
+            Of the model's dtype, features side by side; tokens where the model begins with
+            `Embedding`.
         out : ndarray, (N, output_size), or None
             Where y goes; may be x. With it a step allocates nothing.
 
@@ -103,8 +110,21 @@ class Stream:
         """
         if out is None:
             out = np.empty(self._shape, self.dtype)
-        self._stack.step(x, out)
+        self._stack.step(x if self._vectors is None else self._looked_up(x, self._vectors), out)
         return out
+
+    def _looked_up(self, x: Any, vectors: FloatArray) -> FloatArray:
+        tokens = np.asarray(x)
+        if tokens.dtype.kind not in "iu":
+            raise TypeError(f"x: expected integer tokens, got {tokens.dtype}")
+        if tokens.shape != (self.batch_size,):
+            raise ValueError(
+                f"x: expected shape (N,) = ({self.batch_size},) tokens, got {tokens.shape}"
+            )
+        if tokens.min() < 0 or tokens.max() >= len(vectors):
+            wrong = tokens[(tokens < 0) | (tokens >= len(vectors))][0]
+            raise ValueError(f"x: expected tokens in 0..{len(vectors) - 1}, got {wrong}")
+        return np.asarray(vectors[tokens])
 
     def reset(self, rows: Any = None) -> None:
         """Set states to the initial ones: zero, or what the model had learned.
@@ -242,11 +262,18 @@ def _collect(layer: Layer, leaves: list[_Leaf]) -> None:
         leaves.append(layer)
     elif isinstance(layer, Linear):
         leaves.append(layer)
-    elif not isinstance(layer, Dropout):
+    elif not isinstance(layer, (Dropout, Embedding)):
         raise TypeError(
             "model: expected recurrent layers that run forward in time, Linear and Dropout, "
             f"got {type(layer).__name__}"
         )
+
+
+def _embedding_of(model: Layer) -> Embedding | None:
+    """Return the embedding that a model begins with."""
+    while isinstance(model, Sequential):
+        model = model.layers[0]
+    return model if isinstance(model, Embedding) else None
 
 
 def _stage(leaf: _Leaf) -> ops.Stage:
