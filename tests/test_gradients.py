@@ -144,7 +144,13 @@ def test_embedding_gradients(ragged):
 
 def test_every_public_layer_has_a_case():
     covered = {name.split(",")[0].split(" ")[0] for name in OTHER_LAYERS}
-    covered |= {"LSTM", "GRU", "RNN", "Embedding", "TiedSequential"}  # the last: test_tied_sequential.py
+    covered |= {
+        "LSTM",
+        "GRU",
+        "RNN",
+        "Embedding",
+        "TiedSequential",
+    }
     public = {name: getattr(fr, name) for name in fr.__all__}
     layers = {n for n, c in public.items() if isinstance(c, type) and issubclass(c, Layer)}
     assert covered == layers

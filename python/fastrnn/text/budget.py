@@ -26,7 +26,7 @@ class Budget:
     steps: int
     seconds: float | None = None
     warm_up: int = 0
-    _began: float = field(default_factory=time.monotonic, init=False)
+    _began: float = field(default_factory=lambda: time.monotonic(), init=False)
 
     def spent(self) -> bool:
         """Return whether the seconds have passed."""

@@ -50,8 +50,14 @@ def network(
         More arguments of the recurrent layers.
     """
     dtype = options.get("dtype", "float32")
+    several = num_layers is None or num_layers > 1  # with one there is no between
     recurrent = CELLS[cell](
-        embedding_size, hidden_size, num_layers, dropout=dropout, seed=rng, **options
+        embedding_size,
+        hidden_size,
+        num_layers,
+        dropout=dropout if several else 0.0,
+        seed=rng,
+        **options,
     )
     layers: list[Layer] = [Embedding(num_tokens, embedding_size, dtype=dtype, seed=rng), recurrent]
     if dropout:
