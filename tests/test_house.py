@@ -73,12 +73,13 @@ MAY_IMPORT = {
     "serialization": {
         "_checks", "bidirectional", "checkpointing", "composition", "dropout", "feedforward",
         "layers", "pooling", "protocol", "recurrent", "residual", "safetensors_file", "seq2seq",
-        "standardize",
+        "standardize", "tied_sequential",
     },
     "seq2seq": {
         "_checks", "composition", "dropout", "feedforward", "initializers", "layers", "mini_batch",
         "ops", "padding", "protocol", "ragged", "seq2seq", "state_trees",
     },
+    "tied_sequential": {"_checks", "composition", "feedforward", "protocol", "sharing"},
     "losses": {"_checks", "losses"},
     "clipping": {"_checks"},
     "optim": {"_checks", "clipping"},
@@ -111,6 +112,11 @@ MAY_IMPORT = {
     "forecasting": {
         "_checks", "composition", "data", "feedforward", "forecasting", "layers", "losses",
         "mini_batch", "optim", "pooling", "protocol", "serialization", "streaming", "training",
+    },
+    "text": {
+        "_checks", "composition", "data", "dropout", "feedforward", "initializers", "layers",
+        "losses", "optim", "protocol", "serialization", "streaming", "text", "tied_sequential",
+        "training",
     },
     "testing": {"_checks", "protocol", "state_trees"},
     "configuration": {"_isa", "_threads", "ops"},
@@ -249,7 +255,7 @@ def public_objects():
     modules = [
         fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.forecasting, fr.initializers, fr.masks,
         fr.testing, fr.reference, fr.models, fr.estimators, fr.seq2seq, fr.callbacks, fr.metrics,
-        fr.schedules, fr.parallel, ops,
+        fr.schedules, fr.parallel, fr.text, ops,
     ]  # fmt: skip
     for module in modules:
         for name, item in vars(module).items():

@@ -17,6 +17,7 @@ from fastrnn import (
     optim,
     parallel,
     seq2seq,
+    text,
 )
 from fastrnn._threads import get_num_threads, set_num_threads
 from fastrnn.bidirectional import Bidirectional
@@ -33,7 +34,9 @@ from fastrnn.seq2seq import EncoderDecoder
 from fastrnn.serialization import load, save
 from fastrnn.standardize import Standardize
 from fastrnn.streaming import Stream
+from fastrnn.text import CharLM
 from fastrnn.threadpools import register_with_threadpoolctl
+from fastrnn.tied_sequential import TiedSequential
 from fastrnn.training import History, Trainer, callbacks, metrics, predict, schedules
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Bidirectional",
+    "CharLM",
     "Checkpointed",
     "Dropout",
     "Embedding",
@@ -59,6 +63,7 @@ __all__ = [
     "Stacked",
     "Standardize",
     "Stream",
+    "TiedSequential",
     "Trainer",
     "average_replicas",
     "callbacks",
@@ -80,6 +85,7 @@ __all__ = [
     "seq2seq",
     "set_num_threads",
     "show_config",
+    "text",
     "truncated_bptt",
 ]
 

@@ -38,7 +38,11 @@ class _Composite(Layer):
                     f"got {child.dtype}"
                 )
         super().__init__(with_parameters[0].dtype if with_parameters else np.dtype(np.float32))
-        adopt(self, list(children.values()))
+        self._take_in()
+
+    def _take_in(self) -> None:
+        """Move the children's parameters into vectors of this layer."""
+        adopt(self, list(self._children.values()))
 
     def shapes(self) -> Shapes:
         """Names and shapes of the parameters: the children's, prefixed with the child's name."""

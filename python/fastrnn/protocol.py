@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -421,12 +421,7 @@ def adopt(parent: Layer, children: list[Layer], own: int = 0) -> None:
 
     Behind them is room for as many parameters of the parent's own, zero.
     """
-    for i, child in enumerate(children):
-        if child._owned or any(child is other for other in children[:i]):
-            raise ValueError(
-                f"layers[{i}]: expected a {type(child).__name__} of its own, "
-                "got one that is already part of a model"
-            )
+    check_free(children)
     count = sum(child._parameter_vector.size for child in children) + own
     parameters, gradients = np.zeros(count, parent.dtype), np.zeros(count, parent.dtype)
     start = 0
@@ -436,6 +431,16 @@ def adopt(parent: Layer, children: list[Layer], own: int = 0) -> None:
         start = end
         child._owned = True
     parent._bind(parameters, gradients, Holders())
+
+
+def check_free(children: Sequence[Layer]) -> None:
+    """Raise if a layer is part of a model already, or twice among `children`."""
+    for i, child in enumerate(children):
+        if child._owned or any(child is other for other in children[:i]):
+            raise ValueError(
+                f"layers[{i}]: expected a {type(child).__name__} of its own, "
+                "got one that is already part of a model"
+            )
 
 
 def bind_children(parent: Layer, children: list[Layer]) -> None:

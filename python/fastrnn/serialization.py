@@ -24,6 +24,7 @@ from fastrnn.recurrent import RecurrentLayer
 from fastrnn.residual import Residual
 from fastrnn.seq2seq.encoder_decoder import EncoderDecoder
 from fastrnn.standardize import Standardize
+from fastrnn.tied_sequential import TiedSequential
 
 _FORMAT = "1"
 _MORE = "more/"  # before the names of arrays that are no parameters
@@ -44,6 +45,9 @@ _SIMPLE: dict[str, type[Layer]] = {
         Standardize,
         EncoderDecoder,
     )
+}
+_CHAINS: dict[str, type[Sequential] | type[Stacked]] = {
+    c.__name__: c for c in (Sequential, Stacked, TiedSequential)
 }
 
 
@@ -66,9 +70,9 @@ def from_config(config: Any) -> Layer:
     try:
         if kind in _SIMPLE:
             return _SIMPLE[kind](**arguments)
-        if kind in ("Sequential", "Stacked"):
+        if kind in _CHAINS:
             layers = [from_config(layer) for layer in arguments.pop("layers")]
-            return (Sequential if kind == "Sequential" else Stacked)(layers, **arguments)
+            return _CHAINS[kind](layers, **arguments)
         if kind == "Residual":
             return Residual(from_config(arguments.pop("layer")), **arguments)
         if kind == "Bidirectional":

@@ -12,9 +12,9 @@ from fastrnn._checks import FloatArray
 from fastrnn.checkpointing import Checkpointed
 from fastrnn.composition import Sequential, Stacked
 from fastrnn.dropout import Dropout
-from fastrnn.feedforward import Linear
+from fastrnn.feedforward import Embedding, Linear
 from fastrnn.network import RecurrentNetwork
-from fastrnn.protocol import Layer
+from fastrnn.protocol import Layer, walk
 from fastrnn.recurrent import RecurrentLayer
 from fastrnn.residual import Residual
 from fastrnn.standardize import Standardize
@@ -33,7 +33,8 @@ class Stream:
     model : layer
         `LSTM`, `GRU`, `RNN`, `Stacked`, `Sequential`, `Residual`, `Linear`, in any nesting, with
         `Standardize` before the first or after the last of them; `Dropout` does nothing. All layers
-        have to run forward in time and to know no later step.
+        have to run forward in time and to know no later step. `Embedding` may be the first: steps
+        then take tokens.
     batch_size : int, default 1
         N: independent streams side by side, each with its state.
 
@@ -69,6 +70,11 @@ class Stream:
             (i, leaf) for i, leaf in enumerate(leaves) if isinstance(leaf, RecurrentLayer)
         ]
         self._stack = ops.stream_stack([_stage(leaf) for leaf in leaves], self.batch_size)
+        # Of a model of tokens: their vectors are looked up before the stack.
+        embedding = _embedding_of(model)
+        if any(isinstance(part, Embedding) and part is not embedding for part in walk(model)):
+            raise TypeError("model: expected Embedding as the first layer only, got one behind")
+        self._vectors = None if embedding is None else embedding._weight.copy()
         self._shape = (self.batch_size, self.output_size)
         self._x_shape = (self.batch_size, self.input_size)
         # What models have learned to begin with; the others' states are zero.
@@ -86,8 +92,9 @@ class Stream:
 
         Parameters
         ----------
-        x : ndarray, (N, input_size)
-            Of the model's dtype, features side by side.
+        x : ndarray, (N, input_size), or (N,) of int
+            Of the model's dtype, features side by side; tokens where the model begins with
+            `Embedding`.
         out : ndarray, (N, output_size), or None
             Where y goes; may be x. With it a step allocates nothing but a standardized x.
 
@@ -105,6 +112,8 @@ class Stream:
         """
         if out is None:
             out = np.empty(self._shape, self.dtype)
+        if self._vectors is not None:
+            x = self._looked_up(x, self._vectors)
         # What is not as it has to be goes on to the stack, which says what is wrong.
         if self._before and getattr(x, "shape", ()) == self._x_shape and x.dtype == self.dtype:
             for layer in self._before:
@@ -113,6 +122,19 @@ class Stream:
         for layer in self._after:
             layer.applied(out, out=out)
         return out
+
+    def _looked_up(self, x: Any, vectors: FloatArray) -> FloatArray:
+        tokens = np.asarray(x)
+        if tokens.dtype.kind not in "iu":
+            raise TypeError(f"x: expected integer tokens, got {tokens.dtype}")
+        if tokens.shape != (self.batch_size,):
+            raise ValueError(
+                f"x: expected shape (N,) = ({self.batch_size},) tokens, got {tokens.shape}"
+            )
+        if tokens.min() < 0 or tokens.max() >= len(vectors):
+            wrong = tokens[(tokens < 0) | (tokens >= len(vectors))][0]
+            raise ValueError(f"x: expected tokens in 0..{len(vectors) - 1}, got {wrong}")
+        return np.asarray(vectors[tokens])
 
     def reset(self, rows: Any = None) -> None:
         """Set states to the initial ones: zero, or what the model had learned.
@@ -278,11 +300,18 @@ def _collect(layer: Layer, leaves: list[_Leaf | Standardize]) -> None:
         leaves.append(layer)
     elif isinstance(layer, (Linear, Standardize)):
         leaves.append(layer)
-    elif not isinstance(layer, Dropout):
+    elif not isinstance(layer, (Dropout, Embedding)):
         raise TypeError(
             "model: expected recurrent layers that run forward in time, Linear, Standardize and "
             f"Dropout, got {type(layer).__name__}"
         )
+
+
+def _embedding_of(model: Layer) -> Embedding | None:
+    """Return the embedding that a model begins with."""
+    while isinstance(model, Sequential):
+        model = model.layers[0]
+    return model if isinstance(model, Embedding) else None
 
 
 def _stage(leaf: _Leaf) -> ops.Stage:
