@@ -80,9 +80,16 @@ def measure(name: str, seed: int, options: argparse.Namespace) -> dict[str, Run]
 
 
 def _run(program: Program, seed: int) -> Run:
-    total = program.marks["trained"]
-    training = total - program.marks["ready"]
-    return Run(program.values["library"], seed, total, training, program.values["score"])
+    begin, begin_processor = program.marks["ready"]
+    end, end_processor = program.marks["trained"]
+    return Run(
+        library=program.values["library"],
+        seed=seed,
+        total=end,
+        training=end - begin,
+        processor=end_processor - begin_processor,
+        score=program.values["score"],
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -100,7 +107,11 @@ def main(arguments: list[str] | None = None) -> None:
         cell = options.cell or job.cell
         if options.json:
             found = {library: [asdict(run) for run in some] for library, some in runs.items()}
-            ratios = {w: ratio(ours, theirs, w) for w in ("training", "total")} if theirs else {}
+            ratios = (
+                {w: ratio(ours, theirs, w) for w in ("training", "processor", "total")}
+                if theirs
+                else {}
+            )
             print(json.dumps({"job": name, "cell": cell, "runs": found, "ratios": ratios}))
         else:
             print("\n" + summary(job, cell, ours, theirs))

@@ -28,7 +28,7 @@ def report(mark: str, **values: Any) -> None:
     **values
         What JSON can hold.
     """
-    print(json.dumps({"mark": mark} | values), flush=True)
+    print(json.dumps({"mark": mark, "cpu": time.process_time()} | values), flush=True)
 
 
 class Program:
@@ -49,8 +49,8 @@ class Program:
     ----------
     seconds : float
         That it ran.
-    marks : dict of str to float
-        When it came to each place, in seconds that it ran.
+    marks : dict of str to pair of float
+        When it came to each place, in seconds that it ran, and in those of its processors.
     values : dict
         What it reported.
     """
@@ -59,7 +59,7 @@ class Program:
         self, arguments: Sequence[str], processors: list[int], variables: dict[str, str]
     ) -> None:
         self.seconds = 0.0
-        self.marks: dict[str, float] = {}
+        self.marks: dict[str, tuple[float, float]] = {}
         self.values: dict[str, Any] = {}
         self._command = [sys.executable, *arguments]
         self._environment = os.environ | variables
@@ -122,7 +122,7 @@ class Program:
                 *lines, self._pending = (self._pending + found).split(b"\n")
                 for line in lines:
                     values = json.loads(line)
-                    self.marks[values.pop("mark")] = now
+                    self.marks[values.pop("mark")] = now, values.pop("cpu")
                     self.values |= values
         return False
 
