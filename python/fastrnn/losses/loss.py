@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, runtime_checkable
 
 from fastrnn._checks import FloatArray
+from fastrnn.losses.binary_cross_entropy import BinaryCrossEntropy
 from fastrnn.losses.cross_entropy import SoftmaxCrossEntropy
 from fastrnn.losses.squared_error import MeanSquaredError
 
@@ -20,6 +21,7 @@ class Loss(Protocol):
 _NAMED: dict[str, Loss] = {
     "softmax_cross_entropy": SoftmaxCrossEntropy(),
     "mean_squared_error": MeanSquaredError(),
+    "binary_cross_entropy": BinaryCrossEntropy(),
 }
 
 
@@ -28,7 +30,7 @@ def get(loss: str | Loss) -> Loss:
 
     Parameters
     ----------
-    loss : {"softmax_cross_entropy", "mean_squared_error"} or loss
+    loss : {"softmax_cross_entropy", "mean_squared_error", "binary_cross_entropy"} or loss
 
     Raises
     ------
