@@ -1,20 +1,17 @@
 """Many to many with different lengths: letters to phonemes, learned from the CMU dictionary.
 
-``python examples/many_to_many_pronunciation.py --dictionary cmudict.dict`` trains for some ten
-minutes and prints the phoneme error rate on held-out words; ``--small`` runs for seconds on a few
-built-in words. Stress marks are left out (39 phonemes), as is usual. The split is by word: of
-twenty shares by SHA-256, one is for tests and one for validation (`fr.datasets.split_by_hash`).
+``python examples/many_to_many_pronunciation.py`` trains for some ten minutes and prints the phoneme
+error rate on held-out words; ``--small`` runs for seconds on a few built-in words. Stress marks are
+left out (39 phonemes), as is usual. The split is by word: of twenty shares by SHA-256, one is for
+tests and one for validation (`fr.datasets.split_by_hash`).
 """
 
 import argparse
-import math
-import re
 import time
 from pathlib import Path
 
-import numpy as np
-
 import fastrnn as fr
+from fastrnn.datasets.pronunciation import PronouncingDictionary, parse_dictionary
 from fastrnn.seq2seq import PairDataset, Vocabulary, error_rate
 
 FEW_WORDS = """
@@ -23,87 +20,67 @@ den D EH1 N; did D IH1 D; din D IH1 N; fan F AE1 N; fat F AE1 T; fed F EH1 D; fi
 fit F IH1 T; man M AE1 N; mat M AE1 T; men M EH1 N; met M EH1 T; nap N AE1 P; net N EH1 T
 nip N IH1 P; pan P AE1 N; pat P AE1 T; pen P EH1 N; pet P EH1 T; pin P IH1 N; pit P IH1 T
 ran R AE1 N; rat R AE1 T; red R EH1 D; rid R IH1 D; tan T AE1 N; ten T EH1 N; tin T IH1 N
-""".replace(";", "\n")
-
-
-def read(lines):
-    """Return {word: list of pronunciations} from the lines of the dictionary."""
-    words = {}
-    for line in lines:
-        word, *phonemes = line.partition("#")[0].split() or [""]
-        pronunciation = [phoneme.rstrip("012") for phoneme in phonemes]
-        known = words.setdefault(re.sub(r"\(\d+\)$", "", word), [])  # "read(2)" is "read" again
-        if pronunciation and pronunciation not in known:
-            known.append(pronunciation)
-    return {word: found for word, found in words.items() if found}
-
-
-def train(model, pairs, *, epochs, learning_rate, batch_size=128):
-    """Train with Adam; the learning rate rises for some steps and then falls by a cosine."""
-    loss, adam = fr.losses.SoftmaxCrossEntropy(), fr.optim.Adam()
-    rng, masks = np.random.default_rng(0).spawn(2)
-    model.reseed(masks)
-    steps = epochs * pairs.num_batches(batch_size)
-    rising = min(300, steps / 10)
-    for epoch in range(epochs):
-        values = []
-        for batch in pairs.batches(rng, batch_size=batch_size, bucket_by_length=True):
-            cosine = 0.51 + 0.49 * math.cos(math.pi * adam.steps / steps)
-            adam.learning_rate = learning_rate * cosine * min(1, (adam.steps + 1) / rising)
-            scores, _, tape = model.forward(batch.x, lengths=batch.lengths)
-            value, dscores = loss(scores, batch.y, batch.mask)
-            model.zero_grad()
-            model.backward(tape, dscores, input_gradient=False)
-            fr.optim.clip_by_global_norm(model.gradient_vector, 1.0)
-            adam.step(model.parameter_vector, model.gradient_vector)
-            values.append(value)
-        print(f"epoch {epoch + 1}: loss {np.mean(values):.4f}", flush=True)
+""".strip().replace("; ", "\n")
 
 
 def main(arguments=None):
     """Train, and print error rates."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--dictionary", type=Path, help="the file cmudict.dict")
-    parser.add_argument("--small", action="store_true", help="a few built-in words instead")
+    parser.add_argument("--small", action="store_true", help="a few built-in words")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--output", type=Path, help="where to save the model")
     chosen = parser.parse_args(arguments)
     if chosen.small:
-        words = read(FEW_WORDS.splitlines())
-    elif chosen.dictionary is None:
-        parser.error("expected --dictionary FILE or --small")
+        dictionary = PronouncingDictionary(parse_dictionary(FEW_WORDS, stress=False))
+        size, batch_size, parts = 32, 4, 6
     else:
-        words = read(chosen.dictionary.read_text(encoding="utf-8").splitlines())
+        dictionary = fr.datasets.cmudict()
+        size, batch_size, parts = 256, 128, 20
 
-    letters = Vocabulary.of(words)
-    phonemes = Vocabulary.of(one for found in words.values() for one in found)
-    parts = {"train": [], "validation": [], "test": []}
-    for word in words:
-        parts[fr.datasets.split_by_hash(word, 6 if chosen.small else 20)].append(word)
-    listed = [(word, one) for word in parts["train"] for one in words[word]]
+    words, spoken = dictionary.words, dictionary.pronunciations
+    letters, phonemes = Vocabulary.of(words), Vocabulary.of(spoken)
+    split = fr.datasets.split_by_hash(words, parts)
     pairs = PairDataset(
-        [letters.encode(word) for word, _ in listed], [phonemes.encode(one) for _, one in listed]
+        [letters.encode(words[n]) for n in split.train],
+        [phonemes.encode(spoken[n]) for n in split.train],
     )
-    sizes = {part: len(found) for part, found in parts.items()}
-    print(f"words: {sizes}; {len(pairs)} pairs to train on")
-
-    size, batch_size = (32, 4) if chosen.small else (256, 128)
     model = fr.EncoderDecoder(
         len(letters), len(phonemes), size, embedding_size=size // 2, dropout=0.1, seed=0
     )
+    steps = chosen.epochs * pairs.num_batches(batch_size)
+    rising = min(300, steps // 10)
+    schedule = fr.schedules.WarmUp(rising, fr.schedules.Cosine(steps - rising, final=0.02))
+    trainer = fr.Trainer(
+        model,
+        optimizer=fr.optim.Adam(3e-3),
+        clip_norm=1.0,
+        callbacks=[
+            fr.callbacks.LearningRate(schedule),
+            lambda history: print(
+                f"epoch {len(history.epochs)}: loss {history.epochs[-1].loss:.4f}", flush=True
+            ),
+        ],
+    )
     start = time.perf_counter()
-    train(model, pairs, epochs=chosen.epochs, learning_rate=3e-3, batch_size=batch_size)
-    print(f"trained in {(time.perf_counter() - start) / 60:.1f} minutes")
+    trainer.fit(
+        pairs, epochs=chosen.epochs, batch_size=batch_size, seed=0, bucket_by_length=True
+    )
+    print(f"{len(pairs)} pairs, trained in {(time.perf_counter() - start) / 60:.1f} minutes")
     if chosen.output:
         fr.save(model, chosen.output)
 
+    known = dictionary.by_word()
     for part in ("validation", "test"):
-        sources = [letters.encode(word) for word in parts[part]]
+        held_out = list(dict.fromkeys(words[n] for n in getattr(split, part)))
+        sources = [letters.encode(word) for word in held_out]
         for width in (1, 5):
             found = [phonemes.decode(h.tokens) for h in model.translate(sources, beam_width=width)]
-            rate = error_rate(found, [words[word] for word in parts[part]])
-            print(f"{part}, beam width {width}: phoneme error rate {100 * rate:.2f} %")
-    for word, one in list(zip(parts["test"], found, strict=True))[:10]:
+            rate = error_rate(found, [known[word] for word in held_out])
+            print(
+                f"{part}, {len(held_out)} words, beam width {width}: "
+                f"phoneme error rate {100 * rate:.2f} %"
+            )
+    for word, one in list(zip(held_out, found, strict=True))[:10]:
         print(f"  {word}: {' '.join(one)}")
 
 

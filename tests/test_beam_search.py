@@ -223,21 +223,3 @@ def test_vocabularies_go_both_ways():
         phonemes.decode([6])
     with pytest.raises(ValueError, match="got one twice"):
         Vocabulary("aba")
-
-
-def test_the_split_is_by_sha256_alone():
-    words = [f"word{i}" for i in range(2000)]
-    parts = [fr.datasets.split_by_hash(word) for word in words]
-    assert 60 < parts.count("test") < 140
-    assert 60 < parts.count("validation") < 140
-    # sha256sum of the words, modulo 20, by another program
-    known = {
-        "hello": "test",
-        "queen": "test",
-        "able": "train",
-        "zebra": "train",
-        "water": "validation",
-    }
-    assert {word: fr.datasets.split_by_hash(word) for word in known} == known
-    with pytest.raises(ValueError, match="parts: expected at least 3, got 2"):
-        fr.datasets.split_by_hash("a", 2)

@@ -268,11 +268,7 @@ def test_get():
 @pytest.mark.parametrize(
     ("argument", "error", "message"),
     [
-        (
-            "mse",
-            ValueError,
-            "loss: expected one of softmax_cross_entropy, mean_squared_error, ",
-        ),
+        ("mse", ValueError, "loss: expected one of softmax_cross_entropy, mean_squared_error, "),
         (losses.MeanSquaredError, TypeError, "got the class MeanSquaredError"),
         (None, TypeError, "loss: expected a name or a loss, got NoneType"),
     ],

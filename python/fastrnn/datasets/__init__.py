@@ -1,15 +1,22 @@
-"""Three small real data sets that come with the package; sources and licences: SOURCES.md."""
+"""Real data sets, bundled or downloaded when asked for; sources and licences: SOURCES.md."""
 
 from fastrnn.datasets.classification import ClassificationData, japanese_vowels
+from fastrnn.datasets.pronunciation import PronouncingDictionary, cmudict
 from fastrnn.datasets.series import SeriesData, co2, hourly_temperatures, sunspots
-from fastrnn.datasets.splits import split_by_hash
+from fastrnn.datasets.splits import Split, split_by_hash
+from fastrnn.datasets.text import python_topics, shakespeare
 
 __all__ = [
     "ClassificationData",
+    "PronouncingDictionary",
     "SeriesData",
+    "Split",
+    "cmudict",
     "co2",
     "hourly_temperatures",
     "japanese_vowels",
+    "python_topics",
+    "shakespeare",
     "split_by_hash",
     "sunspots",
 ]

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from fastrnn._checks import FloatArray
 from fastrnn.losses.absolute_error import Huber, MeanAbsoluteError
+from fastrnn.losses.binary_cross_entropy import BinaryCrossEntropy
 from fastrnn.losses.cross_entropy import SoftmaxCrossEntropy
 from fastrnn.losses.squared_error import MeanSquaredError
 
@@ -23,6 +24,7 @@ _NAMED: dict[str, Loss] = {
     "mean_squared_error": MeanSquaredError(),
     "mean_absolute_error": MeanAbsoluteError(),
     "huber": Huber(),
+    "binary_cross_entropy": BinaryCrossEntropy(),
 }
 
 
@@ -31,7 +33,9 @@ def get(loss: str | Loss) -> Loss:
 
     Parameters
     ----------
-    loss : {"softmax_cross_entropy", "mean_squared_error", "mean_absolute_error", "huber"} or loss
+    loss : str or loss
+        "softmax_cross_entropy", "mean_squared_error", "mean_absolute_error", "huber" or
+        "binary_cross_entropy"; or any `Loss`.
 
     Raises
     ------
