@@ -62,9 +62,7 @@ def main(arguments=None):
         ],
     )
     start = time.perf_counter()
-    trainer.fit(
-        pairs, epochs=chosen.epochs, batch_size=batch_size, seed=0, bucket_by_length=True
-    )
+    trainer.fit(pairs, epochs=chosen.epochs, batch_size=batch_size, seed=0, bucket_by_length=True)
     print(f"{len(pairs)} pairs, trained in {(time.perf_counter() - start) / 60:.1f} minutes")
     if chosen.output:
         fr.save(model, chosen.output)

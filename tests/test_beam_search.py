@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 
-import fastrnn as fr
 from fastrnn.seq2seq import Vocabulary, beam_search, edit_distance, error_rate, greedy_search
 
 BEGIN, END, V = 0, 1, 3

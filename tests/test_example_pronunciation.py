@@ -28,24 +28,6 @@ def test_the_small_run_learns_letters_of_words_it_has_not_seen(example, capsys, 
     assert (tmp_path / "model.safetensors").exists()
 
 
-def test_a_dictionary_is_read_without_stress_and_comments(example, tmp_path, capsys):
-    lines = [
-        "read R EH1 D # past",
-        "read(2) R IY1 D",
-        "read(3) R EH2 D",  # differs in stress alone
-        "'s EH1 S",
-        "",
-        "# a comment",
-    ]
-    assert example.read(lines) == {
-        "read": [["R", "EH", "D"], ["R", "IY", "D"]],
-        "'s": [["EH", "S"]],
-    }
-    with pytest.raises(SystemExit):
-        example.main([])
-    assert "--dictionary FILE or --small" in capsys.readouterr().err
-
-
 def test_the_page_runs(capsys):
     page = (ROOT / "docs" / "seq2seq.md").read_text(encoding="utf-8")
     (code,) = [block.split("```")[0] for block in page.split("```python\n")[1:]]

@@ -26,7 +26,7 @@ class Split:
 
 
 def split_by_hash(keys: Iterable[str], parts: int = 20) -> Split:
-    """Split items by the SHA-256 of their names: with 20 parts 90 % train, 5 % validation, 5 % test.
+    """Split items by the SHA-256 of their names, 90 % train, 5 % validation and 5 % test.
 
     The digest of the key in UTF-8, read as a number with the most significant byte first, modulo
     `parts`: 0 is test, 1 is validation, anything else is train. So the part of an item follows from
