@@ -82,6 +82,7 @@ MAY_IMPORT = {
     "parallel_streams": {"_checks", "mini_batch", "ragged"},
     "data": {"_checks", "initializers", "mini_batch", "padding", "parallel_streams", "ragged"},
     "datasets": {"datasets"},
+    "files": {"files"},
     "progress": set(),
     "streaming": {
         "_checks", "checkpointing", "composition", "dropout", "feedforward", "network", "ops",
@@ -94,7 +95,9 @@ MAY_IMPORT = {
     "testing": {"_checks", "protocol", "state_trees"},
     "configuration": {"_isa", "_threads", "ops"},
     "threadpools": {"_isa", "_threads", "ops"},
-    "cli": {"_isa", "configuration", "ops", "cli", "protocol", "serialization", "training", ""},
+    "cli": {
+        "_isa", "configuration", "files", "ops", "cli", "protocol", "serialization", "training", "",
+    },
     "__main__": {"cli"},
 }  # fmt: skip
 
