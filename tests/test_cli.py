@@ -180,7 +180,8 @@ def test_predict_refuses_what_it_cannot_use(model, capsys, tmp_path):
     message = "lengths[1]: expected 0..T = 0..3, got 4"
     assert message in refused(capsys, "predict", model, "long.npz")
     (tmp_path / "bad.csv").write_text("1,2\n3,x\n")
-    assert "expected numbers separated by commas" in refused(capsys, "predict", model, "bad.csv")
+    message = "bad.csv: line 2, column 2: expected a number, got 'x'"
+    assert message in refused(capsys, "predict", model, "bad.csv")
     (tmp_path / "empty.csv").write_text("")
     assert "empty.csv" in refused(capsys, "predict", model, "empty.csv")
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 cut short")

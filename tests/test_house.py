@@ -91,6 +91,7 @@ MAY_IMPORT = {
         "parallel_streams", "ragged",
     },
     "datasets": {"datasets"},
+    "files": {"files"},
     "progress": {"_checks"},
     "streaming": {
         "_checks", "checkpointing", "composition", "dropout", "feedforward", "network", "ops",
@@ -122,7 +123,7 @@ MAY_IMPORT = {
     "configuration": {"_isa", "_threads", "ops"},
     "threadpools": {"_isa", "_threads", "ops"},
     "cli": {
-        "_isa", "cli", "configuration", "models", "ops", "protocol", "serialization", "training",
+        "_isa", "cli", "configuration", "files", "models", "ops", "protocol", "serialization", "training",
         "",
     },
     "__main__": {"cli"},

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import fastrnn as fr
 from fastrnn.cli.train import _DATA
+from fastrnn.files.inputs import SUFFIXES, read_inputs
 from fastrnn.serialization import load_with_metadata
 
 
@@ -81,45 +82,7 @@ def read_sequences(
     """
     if source in _DATA:
         return _DATA[source]().test_x, None
-    path = Path(source)
-    lengths = None
-    if path.suffix in (".npz", ".npy"):
-        arrays = _read_arrays(path)
-        if "x" not in arrays:
-            raise ValueError(f"{path}: expected an array x, got {', '.join(arrays) or 'none'}")
-        x, lengths = arrays["x"], arrays.get("lengths")
-    elif path.suffix == ".csv":
-        x = _read_csv(path)
-    else:
-        known = ", ".join([*sorted(_DATA), ".npz", ".npy", ".csv"])
+    if Path(source).suffix not in SUFFIXES:
+        known = ", ".join([*sorted(_DATA), *SUFFIXES])
         raise ValueError(f"data: expected one of {known}, got {source}")
-    if x.dtype.kind not in "fiu":
-        raise ValueError(f"{path}: expected numbers, got {x.dtype}")
-    x = x[None] if x.ndim == 2 else x
-    if x.ndim != 3 or x.shape[2] != features:
-        raise ValueError(f"{path}: expected shape (N, T, {features}), got {x.shape}")
-    return x.astype(dtype), lengths
-
-
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an .npz by name; that of an .npy as x."""
-    with path.open("rb") as file:
-        try:
-            found = np.load(file, allow_pickle=False)
-            if isinstance(found, np.ndarray):
-                return {"x": found}
-            return {name: found[name] for name in found.files}
-        except Exception as error:  # NumPy's reader raises many kinds on damaged files
-            raise ValueError(f"{path}: expected a NumPy file, got {error}") from error
-
-
-def _read_csv(path: Path) -> NDArray[np.float64]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    try:
-        [float(cell) for cell in lines[0].split(",")]
-    except (ValueError, IndexError):
-        lines = lines[1:]  # a header
-    try:
-        return np.atleast_2d(np.array([[float(c) for c in line.split(",")] for line in lines]))
-    except ValueError as error:
-        raise ValueError(f"{path}: expected numbers separated by commas, got {error}") from error
+    return read_inputs(source, features, dtype)
