@@ -123,7 +123,7 @@ MAY_IMPORT = {
     "configuration": {"_isa", "_threads", "ops"},
     "threadpools": {"_isa", "_threads", "ops"},
     "cli": {
-        "_isa", "cli", "configuration", "files", "models", "ops", "protocol", "serialization", "training",
+        "_isa", "cli", "configuration", "files", "forecasting", "models", "ops", "protocol", "serialization", "training",
         "",
     },
     "__main__": {"cli"},

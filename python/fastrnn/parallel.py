@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any, Protocol, runtime_checkable
@@ -158,3 +159,19 @@ def gathered(communicator: Communicator, data: bytes) -> list[bytes]:
         row[: int(count)].astype(np.uint8).tobytes()
         for row, count in zip(rows, counts, strict=True)
     ]
+
+
+#: Set by launchers: MPICH and those that speak its protocol, PMIx, Open MPI.
+_SIZES = ("PMI_SIZE", "PMIX_SIZE", "OMPI_COMM_WORLD_SIZE")
+
+
+def communicator_of_job() -> Communicator | None:
+    """Return all processes of the MPI job that this one was started in, or None if it is alone.
+
+    Raises
+    ------
+    ImportError
+        If there are several and mpi4py is not installed.
+    """
+    sizes = [os.environ[name] for name in _SIZES if os.environ.get(name, "").isdigit()]
+    return MPICommunicator() if any(int(size) > 1 for size in sizes) else None

@@ -1,4 +1,4 @@
-"""The command line: ``fastrnn train | predict | info``."""
+"""The command line: ``fastrnn train | predict | generate | info``."""
 
 from fastrnn.cli.main import main
 

@@ -8,7 +8,9 @@ import os
 from fastrnn.training import History
 
 
-def save_curves(history: History, path: str | os.PathLike[str], title: str) -> bool:
+def save_curves(
+    history: History, path: str | os.PathLike[str], title: str, loss: str = "loss"
+) -> bool:
     """Write loss and accuracy over epochs as a picture; False where matplotlib is not installed.
 
     Parameters
@@ -17,6 +19,8 @@ def save_curves(history: History, path: str | os.PathLike[str], title: str) -> b
     path : path-like
         Its suffix chooses the format.
     title : str
+    loss : str, default "loss"
+        What it is measured in.
 
     Raises
     ------
@@ -32,13 +36,13 @@ def save_curves(history: History, path: str | os.PathLike[str], title: str) -> b
     epochs = range(1, len(history.epochs) + 1)
     axes.plot(epochs, history.values("loss"), label="training loss")
     if held_out := history.values("validation_loss"):
-        axes.plot(epochs, held_out, label="test loss")
-    axes.set(xlabel="epoch", ylabel="cross-entropy", yscale="log", title=title)
+        axes.plot(epochs, held_out, label="held-out loss")
+    axes.set(xlabel="epoch", ylabel=loss, yscale="log", title=title)
     axes.grid(alpha=0.3)
     handles, labels = axes.get_legend_handles_labels()
     if accuracy := history.values("validation_accuracy"):
         right = axes.twinx()
-        right.plot(epochs, accuracy, color="tab:green", label="test accuracy")
+        right.plot(epochs, accuracy, color="tab:green", label="held-out accuracy")
         right.set(ylabel="accuracy", ylim=(0, 1.02))
         more = right.get_legend_handles_labels()
         handles, labels = handles + more[0], labels + more[1]

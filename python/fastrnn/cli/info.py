@@ -16,9 +16,10 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
     """Print it."""
     if options.json:
         print(json.dumps(configuration.collect()))
     else:
         configuration.show_config()
+    return 0

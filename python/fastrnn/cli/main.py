@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from fastrnn.cli import info, predict, train
+from fastrnn.cli import generate, info, predict, train
 
-_COMMANDS = (train, predict, info)
+_COMMANDS = (train, predict, generate, info)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -36,21 +36,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, or 2 after an error, which is one line on standard error.
+        Exit status: 0; 2 after an error, which is one line on standard error; 130 after Ctrl-C.
     """
     try:
         options = _parser().parse_args(arguments)
-        options.run(options)
+        return int(options.run(options))
     except SystemExit as stop:  # argparse: help and usage errors
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        return _failed("interrupted")
+        return _failed("interrupted", 130)
+    except BrokenPipeError:  # the reader has gone, as `head` does
+        sys.stderr.close()
+        return 141
     except (OSError, ValueError, TypeError, RuntimeError, ArithmeticError, ImportError) as error:
         return _failed(str(error) or type(error).__name__)
-    return 0
 
 
-def _failed(message: str) -> int:
+def _failed(message: str, status: int = 2) -> int:
     line = " ".join(message.split())
     print(f"fastrnn: error: {line}", file=sys.stderr)
-    return 2
+    return status

@@ -1,129 +1,74 @@
-"""``fastrnn train``: a recurrent net on a bundled data set."""
+"""``fastrnn train``: a recurrent net on data by name or on a file of one's own."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from fastrnn.cli import arguments, bundled, classify, forecast, text
+from fastrnn.cli.outcome import Outcome
 
-import fastrnn as fr
-from fastrnn.cli.curves import save_curves
-from fastrnn.models import CELLS, sequence_model
-from fastrnn.protocol import Layer
+_TASKS = {"classify": classify, "forecast": forecast, "text": text}
 
-_DATA = {"japanese-vowels": fr.datasets.japanese_vowels}
+_EXAMPLES = """\
+examples:
+  fastrnn train japanese-vowels
+  fastrnn train gestures.ts --cell gru --epochs 60 --output gestures.safetensors
+  fastrnn train sales.csv --task forecast --target units --horizon 14 --quantiles 0.1,0.5,0.9
+  fastrnn train diary.txt --max-seconds 600 --checkpoint diary.checkpoint
+  mpiexec -n 2 fastrnn train japanese-vowels
+"""
 
 
 def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("train", help="train a recurrent net on a bundled data set")
-    parser.add_argument("data", choices=sorted(_DATA), help="the data set")
-    parser.add_argument("--cell", choices=sorted(CELLS), default="lstm", help="default: lstm")
-    parser.add_argument("--hidden-size", type=int, default=64, metavar="H", help="default: 64")
-    parser.add_argument("--layers", type=int, default=1, metavar="L", help="default: 1")
-    parser.add_argument("--epochs", type=int, default=40, metavar="E", help="default: 40")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
-    parser.add_argument("--threads", type=int, metavar="K", help="default: see fastrnn info")
+    parser = commands.add_parser(
+        "train",
+        help="train a recurrent net",
+        description="Train a recurrent net, print how good it is on held-out data, save it.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "data",
+        help=f"a name ({', '.join(bundled.BUNDLED)}) or a file (.csv, .npz, .npy, .ts, .txt)",
+    )
+    parser.add_argument("--task", choices=bundled.TASKS, help="default: what the file looks like")
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="the model; default: DATA.safetensors"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments.add_network(parser)
+    arguments.add_training(parser)
+    for task in _TASKS.values():
+        task.add_arguments(parser)
+    arguments.add_threads(parser)
+    arguments.add_json(parser)
     parser.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
     """Train, show the result, save the model and the training curves."""
-    if options.threads is not None:
-        fr.set_num_threads(options.threads)
-    path = options.output or Path(f"{options.data}.safetensors")
-    require_writable(path)
-    picture_path = path.with_suffix(".png")
-    data = _DATA[options.data]()
-    model = sequence_model(
-        data.train_x[0].shape[1],
-        len(data.class_names),
-        cell=options.cell,
-        hidden_size=options.hidden_size,
-        num_layers=options.layers,
-        standardize=fr.Standardize.fit(data.train_x),
-        seed=options.seed,
+    task = bundled.task_of(options.data, options.task)
+    _refuse_others(options, task)
+    job = arguments.job_of(
+        options, options.output or Path(f"{Path(options.data).stem}.safetensors")
     )
-    train = fr.data.Dataset(data.train_x, data.train_y)
-    test = fr.data.Dataset(data.test_x, data.test_y)
-    trainer = fr.Trainer(model, optimizer=fr.optim.Adam(3e-3), clip_norm=1.0)
-    start = time.perf_counter()
-    history = trainer.fit(
-        train,
-        test,
-        epochs=options.epochs,
-        seed=options.seed,
-        progress=not options.json,
-    )
-    seconds = time.perf_counter() - start
-    errors = class_errors(model, data)
-    accuracy = trainer.evaluate(test).accuracy
-    metadata = {
-        "task": "classification",
-        "class_names": json.dumps(list(data.class_names)),
-        "features": str(data.train_x[0].shape[1]),
-    }
-    fr.save(model, path, metadata=metadata)
-    title = f"{options.data}: bidirectional {options.cell}, {options.hidden_size} units"
-    pictured = save_curves(history, picture_path, title)
-    result = {
-        "data": options.data,
-        "cell": options.cell,
-        "test_accuracy": accuracy,
-        "train_seconds": round(seconds, 3),
-        "epochs": len(history.epochs),
-        "seed": options.seed,
-        "parameters": model.parameter_vector.size,
-        "class_errors": {name: wrong for name, (wrong, _) in errors.items()},
-        "model": str(path),
-        "picture": str(picture_path) if pictured else None,
-    }
-    if options.json:
-        print(json.dumps(result))
-        return
-    print(f"{'class':<12}{'errors':>7}{'of':>6}")
-    for name, (wrong, count) in errors.items():
-        print(f"{name:<12}{wrong:>7}{count:>6}")
-    print(f"test accuracy {accuracy:.4f} after {len(history.epochs)} epochs in {seconds:.2f} s")
-    print(f"model: {path}" + (f", curves: {picture_path}" if pictured else ""))
+    outcome: Outcome = _TASKS[task].train(options, job)
+    if job.first:
+        if options.json:
+            print(json.dumps(outcome.result))
+        else:
+            print("\n".join(outcome.lines))
+    return 130 if outcome.interrupted else 0  # as a shell has it after Ctrl-C
 
 
-def class_errors(model: Layer, data: fr.datasets.ClassificationData) -> dict[str, tuple[int, int]]:
-    """Return for each class how many test rows were wrong, and of how many.
-
-    Parameters
-    ----------
-    model : layer
-    data : ClassificationData
-    """
-    outputs = np.asarray(fr.predict(model, data.test_x))
-    wrong = outputs.argmax(axis=1) != data.test_y
-    return {
-        name: (int(wrong[data.test_y == k].sum()), int((data.test_y == k).sum()))
-        for k, name in enumerate(data.class_names)
-    }
-
-
-def require_writable(path: Path) -> None:
-    """Raise OSError unless a file can be written at `path`; before work that would be lost.
-
-    Parameters
-    ----------
-    path : Path
-    """
-    folder = path.parent
-    if path.is_dir():
-        raise IsADirectoryError(f"--output: expected a file, got the folder {path}")
-    if not folder.is_dir():
-        raise FileNotFoundError(f"--output: expected an existing folder, got {folder}")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"--output: expected a writable folder, got {folder}")
+def _refuse_others(options: argparse.Namespace, task: str) -> None:
+    """Raise if an argument was given that the task does not have."""
+    own = set(_TASKS[task].ARGUMENTS)
+    for other, module in _TASKS.items():
+        for name in module.ARGUMENTS:
+            if name not in own and getattr(options, name) is not None:
+                flag = name.replace("_", "-")
+                raise ValueError(f"--{flag}: expected with --task {other}, got --task {task}")
