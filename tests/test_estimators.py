@@ -98,6 +98,29 @@ def test_class_weight_k_is_k_equal_sequences_of_the_class():
     np.testing.assert_allclose(weighted.predict_proba(x)[0], plain.predict_proba(x)[0], rtol=1e-9)
 
 
+def test_sample_and_class_weights_are_multiplied():
+    x = ragged(13)
+    y, weights = labels_of(x), np.array([2, 0, 1, 3, 1, 0, 1, 1, 2, 1, 1, 2, 1])
+    chosen = np.repeat(np.arange(13), weights)
+    for rule in ({"falls": 3.0}, "balanced"):
+        weighted = fr.RNNClassifier(**EXACT, class_weight=rule).fit(x, y, sample_weight=weights)
+        repeated = fr.RNNClassifier(**EXACT, class_weight=rule)
+        repeated.fit([x[n] for n in chosen], y[chosen])
+        np.testing.assert_allclose(weighted.predict_proba(x), repeated.predict_proba(x), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_sequences_of_weight_zero_are_left_out_of_batches(kind):
+    x, options = ragged(20), QUICK | {"batch_size": 4}
+    y = targets_of(kind, x)
+    kept = np.arange(20) % 3 > 0
+    weighted = kind(**options).fit(x, y, sample_weight=kept)
+    alone = kind(**options).fit([x[n] for n in np.flatnonzero(kept)], y[kept])
+    assert weighted.optimizer_.steps == alone.optimizer_.steps == 8
+    vectors = [model.model_.parameter_vector for model in (weighted, alone)]
+    np.testing.assert_allclose(*vectors, rtol=1e-9)
+
+
 @pytest.mark.parametrize("weight", ["heavy", {"falls": -1.0}, {"falls": 0, "rises": 0}])
 def test_refused_class_weights(weight):
     x = ragged()
@@ -168,3 +191,12 @@ def test_early_stopping(kind):
     assert model.history_.stopped_early
     assert len(losses) < 200
     assert model.history_.best_epoch == np.argmin(losses)
+
+
+def test_the_held_out_part_has_the_same_share_of_each_class():
+    x = ragged()
+    model = fr.RNNClassifier(**QUICK, early_stopping=True, validation_fraction=0.5)
+    with pytest.raises(ValueError, match="least populated class"):
+        model.fit(x, ["rare"] + ["common"] * 23)
+    model.fit(x, ["rare"] * 2 + ["common"] * 22)
+    assert len(model.history_.values("validation_accuracy")) == 2

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastrnn as fr
+from fastrnn.standardize import mean_and_scale
 from fastrnn.testing import assert_same_bits, leaves, like
 
 RNG = np.random.default_rng(0)
@@ -180,3 +181,15 @@ def test_every_recurrent_option_has_gradients_over_lists():
         down = loss()
         rows[n][t, i] = before
         assert abs((up - down) / 2e-5 - dx[n][t, i]) < 1e-8
+
+
+def test_standardize_sees_features_that_do_not_vary():
+    x = np.stack([np.full(10, 0.1), np.arange(10.0)], axis=1)
+    assert x.std(axis=0)[0] > 0  # the mean of ten times 0.1 is not 0.1
+    layer = fr.Standardize.fit([x], dtype="float64")
+    assert layer.scale.tolist() == [1.0, np.arange(10.0).std()]
+    assert abs(layer(x[None])[0][..., 0]).max() < 1e-15
+    mean, scale = mean_and_scale(x[:3], np.array([1.0, 2.0, 3.0]))
+    repeated = np.repeat(x[:3, 1], [1, 2, 3])
+    np.testing.assert_allclose([mean[1], scale[1]], [repeated.mean(), repeated.std()])
+    assert scale[0] == 1.0
