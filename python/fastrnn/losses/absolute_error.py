@@ -114,8 +114,8 @@ class Huber:
     def _pointwise(self, error: FloatArray) -> tuple[FloatArray, FloatArray]:
         clipped = np.clip(error, -self.delta, self.delta)  # is the derivative
         # clipped (error - clipped / 2) is both cases of the equation
-        return clipped * (error - 0.5 * clipped).astype(np.float64), clipped
+        return clipped * (error - 0.5 * clipped), clipped
 
 
 def _absolutes(error: FloatArray) -> tuple[FloatArray, FloatArray]:
-    return np.abs(error).astype(np.float64), np.sign(error)
+    return np.abs(error), np.sign(error)

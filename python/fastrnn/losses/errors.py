@@ -10,7 +10,7 @@ import numpy as np
 from fastrnn._checks import FloatArray, any_float
 from fastrnn.losses.places import placed, selection
 
-#: errors (n, F, Q) -> values of that shape in float64, derivatives of that shape
+#: errors (n, F * Q) -> values of that shape, which are summed in float64, and derivatives
 Pointwise = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
@@ -26,7 +26,7 @@ def mean_over_numbers(
     targets : ndarray, (..., F)
     mask : ndarray, (...) or (..., F), or None
     pointwise : function
-        Of errors (n, F, Q), which it may overwrite.
+        Of errors (n, F * Q), or (n, Q) where a mask is per number; it may overwrite them.
     width : int, default 1
 
     Raises
@@ -54,19 +54,21 @@ def mean_over_numbers(
     per_number = mask is not None and np.shape(mask) == targets.shape
     chosen, weights = selection(mask, targets.shape if per_number else targets.shape[:-1])
     columns = 1 if per_number else max(features, 1)
-    found, wanted = outputs.reshape(-1, columns, width), targets.reshape(-1, columns, 1)
+    found, wanted = outputs.reshape(-1, columns * width), targets.reshape(-1, columns)
     if chosen is not None:
         found, wanted = found[chosen], wanted[chosen]
     if not found.size:
         return 0.0, np.zeros(outputs.shape, outputs.dtype)
+    if width > 1:  # not by broadcasting: NumPy is slow with inner axes as short as Q
+        wanted = np.repeat(wanted, width, axis=1)
     with np.errstate(all="ignore"):
         values, gradient = pointwise(found - wanted)
         if weights is None:
             share: Any = 1.0 / values.size
-            value = float(values.sum()) * share
+            value = float(values.sum(dtype=np.float64)) * share
         else:
-            share = (weights / (weights.sum() * columns * width))[:, None, None]
+            share = (weights / (weights.sum() * columns * width))[:, None]
             value = float((values * share).sum())
         gradient *= np.asarray(share, gradient.dtype)
         gradient = gradient.astype(outputs.dtype, copy=False)
-    return value, placed(gradient.reshape(-1, columns * width), chosen, outputs)
+    return value, placed(gradient, chosen, outputs)

@@ -17,7 +17,7 @@ class QuantileLoss:
     """Mean pinball loss, least where outputs are the targets' quantiles (Koenker, Bassett 1978).
 
     For quantile q and u = target - output: q u where u >= 0, (q - 1) u where u < 0; the mean is
-    over all unmasked targets and all quantiles. The gradient at u = 0 is 0. With quantile 0.5
+    over all unmasked targets and all quantiles. The gradient at u = 0 is -q. With quantile 0.5
     alone it is half of `MeanAbsoluteError`. Masks are as for `MeanSquaredError`.
 
     Parameters
@@ -74,10 +74,11 @@ class QuantileLoss:
         return mean_over_numbers(outputs, targets, mask, self._pointwise, width=width)
 
     def _pointwise(self, error: FloatArray) -> tuple[FloatArray, FloatArray]:
-        share = np.asarray(self.quantiles, error.dtype)
-        # error is output - target = -u; NaN stays NaN
-        slope = np.where(error > 0, 1 - share, np.where(error < 0, -share, 0 * error))
-        return (slope * error).astype(np.float64), slope
+        count = error.shape[1] // len(self.quantiles)
+        # error is output - target = -u
+        slope: FloatArray = (error > 0) - np.tile(np.asarray(self.quantiles, error.dtype), count)
+        error *= slope
+        return error, slope
 
 
 def ascending_quantiles(value: Any) -> tuple[float, ...]:
