@@ -5,6 +5,7 @@ import json
 import math
 import pydoc_data.topics
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -322,7 +323,7 @@ def test_characters_come_one_by_one(fitted, monkeypatch):
         return step(self, x, out)
 
     monkeypatch.setattr(fr.Stream, "step", counted)
-    characters = fitted.generate("abc"[:1] + "bc", 5, seed=0)
+    characters = fitted.generate("abc", 5, seed=0)
     assert steps == []
     assert len(next(characters)) == 1
     assert steps == [1] * 3  # the prompt
@@ -338,6 +339,21 @@ def test_generation_keeps_the_weights_it_began_with(fitted, copied):
     first = next(characters)
     model.model.parameter_vector[...] = 0.0
     assert first + "".join(characters) == expected
+
+
+def test_the_page_of_docs_shows_what_runs(tmp_path, monkeypatch, capsys):
+    page = Path(__file__).parent.parent / "docs" / "text.md"
+    blocks = page.read_text(encoding="utf-8").split("```python\n")[1:]
+    code = "\n".join(block.split("```")[0] for block in blocks)
+    for shown, run in (("hidden_size=256", "hidden_size=8"), ("epochs=10", "epochs=1")):
+        assert shown in code
+        code = code.replace(shown, run)  # shown whole, run short
+    monkeypatch.chdir(tmp_path)
+    Path("book.txt").write_text("Once upon a time there was a lazy dog.\n" * 100)
+    names = {}
+    exec(compile(code, page.name, "exec"), names)
+    assert isinstance(names["model"], fr.CharLM)
+    assert len(capsys.readouterr().out.partition("\n")[2]) == 500
 
 
 # ---- what is refused ----
