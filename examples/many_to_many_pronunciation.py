@@ -18,11 +18,14 @@ import fastrnn as fr
 from fastrnn.seq2seq import PairDataset, Vocabulary, error_rate
 
 FEW_WORDS = """
-bad B AE1 D; bat B AE1 T; bed B EH1 D; bet B EH1 T; bid B IH1 D; bit B IH1 T; dad D AE1 D
-den D EH1 N; did D IH1 D; din D IH1 N; fan F AE1 N; fat F AE1 T; fed F EH1 D; fin F IH1 N
-fit F IH1 T; man M AE1 N; mat M AE1 T; men M EH1 N; met M EH1 T; nap N AE1 P; net N EH1 T
-nip N IH1 P; pan P AE1 N; pat P AE1 T; pen P EH1 N; pet P EH1 T; pin P IH1 N; pit P IH1 T
-ran R AE1 N; rat R AE1 T; red R EH1 D; rid R IH1 D; tan T AE1 N; ten T EH1 N; tin T IH1 N
+bad B AE1 D; bat B AE1 T; bed B EH1 D; bet B EH1 T; bid B IH1 D; bin B IH1 N; bit B IH1 T
+dad D AE1 D; den D EH1 N; did D IH1 D; din D IH1 N; dip D IH1 P; fan F AE1 N; fat F AE1 T
+fed F EH1 D; fin F IH1 N; fit F IH1 T; had HH AE1 D; ham HH AE1 M; hat HH AE1 T; hen HH EH1 N
+hid HH IH1 D; him HH IH1 M; hip HH IH1 P; hit HH IH1 T; lad L AE1 D; lap L AE1 P; led L EH1 D
+let L EH1 T; lid L IH1 D; lip L IH1 P; man M AE1 N; map M AE1 P; mat M AE1 T; men M EH1 N
+met M EH1 T; nap N AE1 P; net N EH1 T; nip N IH1 P; pan P AE1 N; pat P AE1 T; pen P EH1 N
+pet P EH1 T; pin P IH1 N; pit P IH1 T; ran R AE1 N; rat R AE1 T; red R EH1 D; rid R IH1 D
+rip R IH1 P; tan T AE1 N; tap T AE1 P; ten T EH1 N; tin T IH1 N; tip T IH1 P
 """.replace(";", "\n")
 
 
@@ -77,12 +80,11 @@ def main(arguments=None):
 
     letters = Vocabulary.of(words)
     phonemes = Vocabulary.of(one for found in words.values() for one in found)
-    parts = {"train": [], "validation": [], "test": []}
-    for word in words:
-        parts[fr.datasets.split_by_hash(word, 6 if chosen.small else 20)].append(word)
-    listed = [(word, one) for word in parts["train"] for one in words[word]]
+    split, listed = fr.datasets.split_by_hash(words), list(words)
+    parts = {part: [listed[i] for i in positions] for part, positions in vars(split).items()}
     pairs = PairDataset(
-        [letters.encode(word) for word, _ in listed], [phonemes.encode(one) for _, one in listed]
+        [letters.encode(word) for word in parts["train"] for _ in words[word]],
+        [phonemes.encode(one) for word in parts["train"] for one in words[word]],
     )
     sizes = {part: len(found) for part, found in parts.items()}
     print(f"words: {sizes}; {len(pairs)} pairs to train on")
