@@ -1,4 +1,4 @@
-"""Greedy and beam search against enumeration; edit distances; vocabularies; splits."""
+"""Greedy and beam search against enumeration; edit distances; vocabularies."""
 
 import itertools
 
@@ -92,6 +92,42 @@ def test_every_hypothesis_has_its_probability():
             assert END not in h.tokens
             seen.add(tuple(tokens))
         assert len(seen) == len(hypotheses) >= 1
+
+
+def beam_by_hand(model, row, width, max_length, penalty):
+    """Return the best of a row: a beam over lists, up to the maximal length in any case."""
+
+    def score(tokens):
+        return model.total(row, tokens) / max(len(tokens), 1) ** penalty
+
+    beam = [()]
+    for _ in range(max_length):
+        longer = []
+        for tokens in beam:
+            ended = END in tokens
+            longer += [tokens] if ended else [(*tokens, token) for token in range(V)]
+        beam = sorted(longer, key=score, reverse=True)[:width]
+    return score(beam[0]), beam[0]
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0, 2.5])
+@pytest.mark.parametrize("width", [2, 4])
+def test_the_best_is_that_of_a_beam_by_hand_which_never_stops_early(width, penalty):
+    rows = 40
+    model = History(rows, seed=5, sharpness=1.5)
+    limits = np.arange(rows) % 3 + 5
+    found = beam_search(
+        model.step, model.begin, rows, **ENDS, beam_width=width, max_length=limits,
+        length_penalty=penalty,
+    )  # fmt: skip
+    stopped = 0
+    for row, hypotheses in enumerate(found):
+        score, tokens = beam_by_hand(model, row, width, limits[row], penalty)
+        assert hypotheses[0].tokens.tolist() == [token for token in tokens if token != END]
+        assert hypotheses[0].score == pytest.approx(score, abs=1e-12)
+        assert all(h.ended or len(h.tokens) == limits[row] for h in hypotheses)
+        stopped += max(len(h.tokens) for h in hypotheses) < limits[row] - 1
+    assert stopped > 0
 
 
 def test_width_one_is_greedy_and_greedy_takes_the_likeliest_token():

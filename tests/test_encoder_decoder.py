@@ -196,6 +196,7 @@ def test_scheduled_sampling_is_a_pass_step_by_step(name, share):
         fused, _ = model(mixed, lengths=lengths)
         assert_same_bits(fused[n, : len(scores)], np.array(scores), "one pass")
     assert changed > 0
+    assert (mixed.inputs[~BATCH.mask] == x.inputs[~BATCH.mask]).all()
     same = mixed_inputs(model, x, 0.0, np.random.default_rng(3), lengths=lengths)
     assert (same.inputs == x.inputs).all()
 

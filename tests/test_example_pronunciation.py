@@ -18,13 +18,13 @@ def example():
 
 
 def test_the_small_run_learns_letters_of_words_it_has_not_seen(example, capsys, tmp_path):
-    example.main(["--small", "--epochs", "40", "--output", str(tmp_path / "model.safetensors")])
+    example.main(["--small", "--epochs", "30", "--output", str(tmp_path / "model.safetensors")])
     lines = capsys.readouterr().out.splitlines()
     losses = [float(line.split()[-1]) for line in lines if line.startswith("epoch")]
     assert losses[-1] < 0.5 < losses[0]
     rates = [float(line.split()[-2]) for line in lines if "phoneme error rate" in line]
     assert len(rates) == 4
-    assert max(rates) < 50  # 100 after one epoch
+    assert max(rates) < 20  # 0 here; 100 after one epoch
     assert (tmp_path / "model.safetensors").exists()
 
 
