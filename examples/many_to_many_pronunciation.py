@@ -15,11 +15,14 @@ from fastrnn.datasets.pronunciation import PronouncingDictionary, parse_dictiona
 from fastrnn.seq2seq import PairDataset, Vocabulary, error_rate
 
 FEW_WORDS = """
-bad B AE1 D; bat B AE1 T; bed B EH1 D; bet B EH1 T; bid B IH1 D; bit B IH1 T; dad D AE1 D
-den D EH1 N; did D IH1 D; din D IH1 N; fan F AE1 N; fat F AE1 T; fed F EH1 D; fin F IH1 N
-fit F IH1 T; man M AE1 N; mat M AE1 T; men M EH1 N; met M EH1 T; nap N AE1 P; net N EH1 T
-nip N IH1 P; pan P AE1 N; pat P AE1 T; pen P EH1 N; pet P EH1 T; pin P IH1 N; pit P IH1 T
-ran R AE1 N; rat R AE1 T; red R EH1 D; rid R IH1 D; tan T AE1 N; ten T EH1 N; tin T IH1 N
+bad B AE1 D; bat B AE1 T; bed B EH1 D; bet B EH1 T; bid B IH1 D; bin B IH1 N; bit B IH1 T
+dad D AE1 D; den D EH1 N; did D IH1 D; din D IH1 N; dip D IH1 P; fan F AE1 N; fat F AE1 T
+fed F EH1 D; fin F IH1 N; fit F IH1 T; had HH AE1 D; ham HH AE1 M; hat HH AE1 T; hen HH EH1 N
+hid HH IH1 D; him HH IH1 M; hip HH IH1 P; hit HH IH1 T; lad L AE1 D; lap L AE1 P; led L EH1 D
+let L EH1 T; lid L IH1 D; lip L IH1 P; man M AE1 N; map M AE1 P; mat M AE1 T; men M EH1 N
+met M EH1 T; nap N AE1 P; net N EH1 T; nip N IH1 P; pan P AE1 N; pat P AE1 T; pen P EH1 N
+pet P EH1 T; pin P IH1 N; pit P IH1 T; ran R AE1 N; rat R AE1 T; red R EH1 D; rid R IH1 D
+rip R IH1 P; tan T AE1 N; tap T AE1 P; ten T EH1 N; tin T IH1 N; tip T IH1 P
 """.strip().replace("; ", "\n")
 
 
@@ -32,14 +35,14 @@ def main(arguments=None):
     chosen = parser.parse_args(arguments)
     if chosen.small:
         dictionary = PronouncingDictionary(parse_dictionary(FEW_WORDS, stress=False))
-        size, batch_size, parts = 32, 4, 6
+        size, batch_size = 32, 4
     else:
         dictionary = fr.datasets.cmudict()
-        size, batch_size, parts = 256, 128, 20
+        size, batch_size = 256, 128
 
     words, spoken = dictionary.words, dictionary.pronunciations
     letters, phonemes = Vocabulary.of(words), Vocabulary.of(spoken)
-    split = fr.datasets.split_by_hash(words, parts)
+    split = fr.datasets.split_by_hash(words)
     pairs = PairDataset(
         [letters.encode(words[n]) for n in split.train],
         [phonemes.encode(spoken[n]) for n in split.train],

@@ -13,7 +13,7 @@ import pytest
 import fastrnn as fr
 from fastrnn.serialization import load_with_metadata
 from fastrnn.testing import assert_same_bits
-from fastrnn.text.budget import AnnealedAdam, Budget
+from fastrnn.text.budget import Budget
 from fastrnn.text.streams import TokenStreams
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 40
@@ -237,12 +237,6 @@ def test_the_learning_rate_rises_and_falls():
     assert factors[50] == pytest.approx(0.5)
     assert factors[100] == pytest.approx(0.0, abs=1e-12)
     assert not budget.spent()
-    optimizer = AnnealedAdam(0.5, budget)
-    p = np.ones(1)
-    for step in range(3):
-        before = p.copy()
-        optimizer.step(p, np.ones(1))  # steps of Adam are the learning rate here
-        assert before - p == pytest.approx(0.5 * factors[step], rel=1e-6)
 
 
 def test_the_learning_rate_follows_the_clock_where_that_is_ahead(monkeypatch):

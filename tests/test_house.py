@@ -112,19 +112,20 @@ MAY_IMPORT = {
     },
     "forecasting": {
         "_checks", "composition", "data", "feedforward", "forecasting", "layers", "losses",
-        "mini_batch", "optim", "pooling", "protocol", "serialization", "streaming", "training",
+        "mini_batch", "optim", "parallel", "pooling", "protocol", "serialization", "streaming",
+        "training",
     },
     "text": {
         "_checks", "composition", "data", "dropout", "feedforward", "initializers", "layers",
-        "losses", "optim", "protocol", "serialization", "streaming", "text", "tied_sequential",
-        "training",
+        "losses", "optim", "parallel", "protocol", "serialization", "streaming", "text",
+        "tied_sequential", "training",
     },
     "testing": {"_checks", "protocol", "state_trees"},
     "configuration": {"_isa", "_threads", "ops"},
     "threadpools": {"_isa", "_threads", "ops"},
     "cli": {
-        "_isa", "cli", "configuration", "files", "forecasting", "models", "ops", "protocol", "serialization", "training",
-        "",
+        "_isa", "cli", "configuration", "files", "forecasting", "models", "ops", "parallel",
+        "protocol", "serialization", "text", "training", "",
     },
     "__main__": {"cli"},
 }  # fmt: skip

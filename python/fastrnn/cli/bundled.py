@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import fastrnn as fr
@@ -38,6 +39,9 @@ def task_of(data: str, asked: str | None) -> str:
         If a name is for another task, or a file does not tell.
     """
     if data not in BUNDLED:
+        if not Path(data).suffix:
+            names = ", ".join(BUNDLED)
+            raise ValueError(f"data: expected one of {names}, or a file with a suffix, got {data}")
         return asked or guess_task(data)
     task, _ = BUNDLED[data]
     if asked not in (None, task):

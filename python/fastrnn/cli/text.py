@@ -69,6 +69,8 @@ def train(options: argparse.Namespace, job: Job) -> Outcome:
     )
     seconds = time.perf_counter() - start
     bits = model.bits_per_character(test)
+    assert model.model is not None
+    assert model.vocabulary is not None
     if job.first:
         model.save(job.output)
     result = {
@@ -88,7 +90,8 @@ def train(options: argparse.Namespace, job: Job) -> Outcome:
     lines = [
         f"{len(whole)} characters, {len(model.vocabulary)} different ones; the last "
         f"{_PARTS[2]:.0%} for tests",
-        f"test: {bits:.4f} bits per character after {len(history.epochs)} epochs in {seconds:.1f} s",
+        f"test: {bits:.4f} bits per character after {len(history.epochs)} epochs in "
+        f"{seconds:.1f} s",
         f"write on: fastrnn generate {job.output} --prompt 'some text'",
     ]
     title = f"{options.data}: {model.cell}, {model.hidden_size} units"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,11 @@ from fastrnn.forecasting.preparation import Given, Prepared, Sizes
 from fastrnn.forecasting.scaling import Scale
 from fastrnn.forecasting.series import Numbers
 from fastrnn.forecasting.windows import gathered
+from fastrnn.parallel import Communicator
 from fastrnn.protocol import Layer
 from fastrnn.training import History, Trainer
+from fastrnn.training.callbacks import LearningRate
+from fastrnn.training.schedules import Cosine
 
 
 class Forecaster:
@@ -71,6 +73,9 @@ class Forecaster:
         past_covariates: Any = None,
         future_covariates: Any = None,
         training: TrainingOptions | None = None,
+        callbacks: Sequence[Any] = (),
+        resume: str | os.PathLike[str] | None = None,
+        communicator: Communicator | None = None,
     ) -> History:
         """Train a new network.
 
@@ -84,6 +89,12 @@ class Forecaster:
         future_covariates : array-like (T,) or (T, E), or a list, or None
             Also known for the steps to be forecast, such as the calendar.
         training : TrainingOptions or None, default None
+        callbacks : sequence, default ()
+            As for `Trainer`.
+        resume : path-like or None, default None
+            A checkpoint, as for `Trainer.fit`.
+        communicator : Communicator or None, default None
+            As for `Trainer`.
 
         Returns
         -------
@@ -109,7 +120,9 @@ class Forecaster:
         seeds = np.random.SeedSequence(how.seed).generate_state(2).tolist()
         sizes = prepared.sizes
         model = self.options.make_network(sizes.features, sizes.past, sizes.future, seeds[0])
-        self.history = _trained(model, prepared, self.options, how, seeds[1])
+        self.history = _trained(
+            model, prepared, self.options, how, seeds[1], callbacks, resume, communicator
+        )
         self.model, self._sizes = model, sizes
         self._memories = prepared.memories
         self._covariate_scales = prepared.covariate_scales
@@ -386,15 +399,24 @@ class Forecaster:
 
 
 def _trained(
-    model: Layer, prepared: Prepared, options: ForecastOptions, how: TrainingOptions, seed: int
+    model: Layer,
+    prepared: Prepared,
+    options: ForecastOptions,
+    how: TrainingOptions,
+    seed: int,
+    callbacks: Sequence[Any],
+    resume: str | os.PathLike[str] | None,
+    communicator: Communicator | None,
 ) -> History:
-    optimizer = optim.Adam(how.learning_rate)
+    batches = prepared.windows.num_batches(how.batch_size)
+    cosine = Cosine(how.epochs)
     trainer = Trainer(
         model,
         options.make_loss(),
-        optimizer,
+        optim.Adam(how.learning_rate),
         clip_norm=how.clip_norm,
-        callbacks=[_cosine(optimizer, how.learning_rate, how.epochs)],
+        callbacks=[LearningRate(lambda step: cosine(step // batches)), *callbacks],
+        communicator=communicator,
     )
     return trainer.fit(
         prepared.windows,
@@ -404,14 +426,5 @@ def _trained(
         seed=seed,
         patience=how.patience,
         progress=how.progress,
+        resume=resume,
     )
-
-
-def _cosine(
-    optimizer: optim.Optimizer, rate: float, epochs: int
-) -> Callable[[History], bool | None]:
-    def callback(history: History) -> None:
-        done = len(history.epochs) / epochs
-        optimizer.learning_rate = rate * 0.5 * (1 + math.cos(math.pi * done))
-
-    return callback

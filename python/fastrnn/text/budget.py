@@ -6,9 +6,6 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from fastrnn import optim
-from fastrnn._checks import FloatArray
-
 
 @dataclass
 class Budget:
@@ -47,23 +44,3 @@ class Budget:
             used = max(used, (time.monotonic() - self._began) / self.seconds)
         fallen = 0.5 * (1.0 + math.cos(math.pi * min(used, 1.0)))
         return fallen * min((step + 1) / max(self.warm_up, 1), 1.0)
-
-
-class AnnealedAdam(optim.Adam):
-    """Adam whose learning rate follows a budget, step by step.
-
-    Parameters
-    ----------
-    learning_rate : float
-        The largest.
-    budget : Budget
-    """
-
-    def __init__(self, learning_rate: float, budget: Budget) -> None:
-        super().__init__(learning_rate)
-        self._largest, self._budget = self.learning_rate, budget
-
-    def step(self, parameters: FloatArray, gradients: FloatArray) -> None:
-        """As `Adam.step`, (P,) each, with the learning rate of now."""
-        self.learning_rate = self._largest * self._budget.factor(self.steps)
-        super().step(parameters, gradients)

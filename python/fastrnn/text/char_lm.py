@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from fastrnn import _checks, initializers, serialization
+from fastrnn import _checks, initializers, optim, serialization
 from fastrnn.composition import Sequential
 from fastrnn.data import ParallelStreams
+from fastrnn.parallel import Communicator
 from fastrnn.protocol import Layer
 from fastrnn.streaming import Stream
-from fastrnn.text.budget import AnnealedAdam, Budget
+from fastrnn.text.budget import Budget
 from fastrnn.text.evaluation import bits_per_token
 from fastrnn.text.network import CELLS, network
 from fastrnn.text.reading import read_texts
@@ -22,6 +23,7 @@ from fastrnn.text.sampling import check_options, sample
 from fastrnn.text.streams import TokenStreams, parts_of
 from fastrnn.text.vocabulary import TextLike, Vocabulary
 from fastrnn.training import History, Trainer
+from fastrnn.training.callbacks import LearningRate
 
 _KEY = "fastrnn_char_lm"  # of the metadata in files
 
@@ -143,8 +145,10 @@ class CharLM:
         clip_norm: float | None = 1.0,
         warm_up: int = 100,
         callbacks: Sequence[Any] = (),
-        progress: bool = True,
+        progress: bool | str = True,
         encoding: str = "utf-8-sig",
+        resume: str | os.PathLike[str] | None = None,
+        communicator: Communicator | None = None,
     ) -> History:
         """Train a new model; what an earlier `fit` has learned is gone.
 
@@ -175,10 +179,14 @@ class CharLM:
             Optimizer steps in which the learning rate rises; at most a tenth of all.
         callbacks : sequence, default ()
             As for `Trainer`.
-        progress : bool, default True
-            As for `Trainer`.
+        progress : bool or "tqdm", default True
+            As for `Trainer.fit`.
         encoding : str, default "utf-8-sig"
             Of files; UTF-8, with or without a byte order mark.
+        resume : path-like or None, default None
+            A checkpoint, as for `Trainer.fit`; not with `max_seconds`.
+        communicator : Communicator or None, default None
+            As for `Trainer`; not with `max_seconds`, as clocks differ.
 
         Returns
         -------
@@ -201,6 +209,9 @@ class CharLM:
         warm_up = _checks.positive_integer("warm_up", warm_up)
         if max_seconds is not None:
             max_seconds = _checks.above_zero("max_seconds", max_seconds)
+            for name, value in (("resume", resume), ("communicator", communicator)):
+                if value is not None:
+                    raise ValueError(f"{name}: expected None with max_seconds, got {value}")
         rate = _checks.above_zero("learning_rate", learning_rate)
         vocabulary, tokens, held_out = read_texts(
             text, validation, self._given_vocabulary, encoding
@@ -217,9 +228,10 @@ class CharLM:
         budget.warm_up = min(warm_up, budget.steps // 10)
         trainer = Trainer(
             model,
-            optimizer=AnnealedAdam(rate, budget),
+            optimizer=optim.Adam(rate),
             clip_norm=clip_norm,
-            callbacks=(*callbacks, lambda history: budget.spent()),
+            callbacks=(LearningRate(budget.factor), *callbacks, lambda history: budget.spent()),
+            communicator=communicator,
         )
         shown = None
         if held_out is not None:
@@ -232,6 +244,7 @@ class CharLM:
             seed=self.seed,
             patience=None if shown is None else epochs,  # restores the best parameters
             progress=progress,
+            resume=resume,
         )
         return self.history
 
