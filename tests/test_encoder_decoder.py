@@ -157,6 +157,20 @@ def test_padding_is_not_read(name):
         assert_same_bits(found[1], expected[1], "gradients")
 
 
+def test_writing_over_lengths_changes_nothing():
+    model = model_of("lstm, general", size=8)
+    vectors = []
+    for overwrite in (False, True):
+        lengths = BATCH.lengths.copy()
+        scores, _, tape = model.forward(BATCH.x, lengths=lengths)
+        if overwrite:
+            lengths[...] = 1
+        model.zero_grad()
+        model.backward(tape, scores)
+        vectors.append(model.gradient_vector.copy())
+    assert_same_bits(vectors[1], vectors[0], "gradients")
+
+
 def test_files_pickles_and_copies(tmp_path):
     name, options = "gru, dot, one direction, two layers", {"end_token": 5, "embedding_size": 3}
     model = model_of(name, dropout=0.25, **options)

@@ -16,10 +16,10 @@ from fastrnn.layers import GRU, LSTM, RNN
 from fastrnn.protocol import Layer, Tape
 from fastrnn.seq2seq.attention import Memory, attend, attend_backward
 from fastrnn.seq2seq.beam_search import Hypothesis
+from fastrnn.seq2seq.bridge import bridged, unbridged
 from fastrnn.seq2seq.inputs import EncoderDecoderInput
 from fastrnn.seq2seq.scheduled_sampling import mixed_inputs
 from fastrnn.seq2seq.translation import translate
-from fastrnn.state_trees import like
 
 _CELLS: dict[str, type[LSTM] | type[GRU] | type[RNN]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 ATTENTIONS = ("general", "dot", "none")
@@ -141,6 +141,7 @@ class EncoderDecoder(_Composite):
                 "hidden_size: expected an even number for a bidirectional encoder, "
                 f"got {hidden_size}"
             )
+        self.num_directions = 2 if self.bidirectional else 1
         self.attention = _checks.choice("attention", attention, ATTENTIONS)
         self.dropout = _checks.probability("dropout", dropout)
         self.begin_token = self._token("begin_token", begin_token)
@@ -241,7 +242,7 @@ class EncoderDecoder(_Composite):
         """
         embedded, _ = self._source_embedding(source, lengths=lengths)
         y, final = self._encoder(embedded, lengths=lengths)
-        return Encoded(Memory.of(y, lengths), self._bridged(final))
+        return Encoded(Memory.of(y, lengths), bridged(final, self.num_layers, self.num_directions))
 
     def step(self, tokens: Any, state: Any, memory: Memory) -> tuple[FloatArray, Any]:
         """Run the decoder for one step, for inference.
@@ -290,6 +291,7 @@ class EncoderDecoder(_Composite):
         tape : Tape
         """
         _check_input(x, state)
+        lengths = _checks.lengths(lengths, *x.shape)  # a copy, for the tape
         if self.sampling_probability:
             x = mixed_inputs(self, x, self.sampling_probability, self._rng, lengths=lengths)
         tapes: dict[str, Tape] = {}
@@ -301,7 +303,7 @@ class EncoderDecoder(_Composite):
         )
         y, final, tapes["encoder"] = self._encoder.forward(source, lengths=x.source_lengths)
         h, _, tapes["decoder"] = self._decoder.forward(
-            embedded, self._bridged(final), lengths=lengths
+            embedded, bridged(final, self.num_layers, self.num_directions), lengths=lengths
         )
         queries = memory = weights = attended = None
         if self._combine is not None:
@@ -359,7 +361,10 @@ class EncoderDecoder(_Composite):
         )
         through("target_embedding", dembedded)
         dsource, _ = self._encoder._backward(
-            kept.tapes["encoder"], dy_encoder, self._unbridged(dinitial), input_gradient=True
+            kept.tapes["encoder"],
+            dy_encoder,
+            unbridged(dinitial, self.num_layers, self.num_directions),
+            input_gradient=True,
         )
         through("source_embedding", dsource)
         return None, None
@@ -367,28 +372,6 @@ class EncoderDecoder(_Composite):
     def _discard(self, tape: Tape) -> None:
         for inner in tape.use(self).tapes.values():
             inner.discard()
-
-    def _bridged(self, final: Any) -> Any:
-        """Return the decoder's initial state: a layer's two directions side by side."""
-        if not self.bidirectional:
-            return final
-
-        def joined(part: FloatArray) -> FloatArray:
-            layers = part.reshape(self.num_layers, 2, *part.shape[1:])
-            return np.concatenate([layers[:, 0], layers[:, 1]], axis=-1)
-
-        return like(final, joined)
-
-    def _unbridged(self, dinitial: Any) -> Any:
-        """Return the gradient of the encoder's final state, given that of the initial state."""
-        if not self.bidirectional:
-            return dinitial
-
-        def parted(part: FloatArray) -> FloatArray:
-            both = np.stack(np.split(part, 2, axis=-1), axis=1)
-            return both.reshape(2 * self.num_layers, *both.shape[2:])
-
-        return like(dinitial, parted)
 
     def reseed(self, rng: np.random.Generator) -> None:
         """Draw dropout masks and sampled inputs from `rng` from now on."""
