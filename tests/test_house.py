@@ -220,7 +220,7 @@ def test_files_fit_the_head():
 def public_objects():
     modules = [
         fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.initializers, fr.masks, fr.testing,
-        fr.reference, ops,
+        fr.reference, fr.files, ops,
     ]  # fmt: skip
     for module in modules:
         for name, item in vars(module).items():
@@ -238,6 +238,7 @@ def public_objects():
 @pytest.fixture(autouse=True, scope="module")
 def whole_package():
     """Import what the package does not import by itself."""
+    import fastrnn.files
     import fastrnn.reference
     import fastrnn.testing  # noqa: F401
 
