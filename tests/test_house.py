@@ -257,7 +257,7 @@ def public_objects():
     modules = [
         fr, fr.losses, fr.optim, fr.data, fr.datasets, fr.forecasting, fr.initializers, fr.masks,
         fr.testing, fr.reference, fr.models, fr.estimators, fr.seq2seq, fr.callbacks, fr.metrics,
-        fr.schedules, fr.parallel, fr.text, ops,
+        fr.schedules, fr.parallel, fr.text, fr.files, ops,
     ]  # fmt: skip
     for module in modules:
         for name, item in vars(module).items():
@@ -276,6 +276,7 @@ def public_objects():
 def whole_package():
     """Import what the package does not import by itself."""
     import fastrnn.estimators
+    import fastrnn.files
     import fastrnn.reference
     import fastrnn.testing  # noqa: F401
 

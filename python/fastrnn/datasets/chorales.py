@@ -170,7 +170,7 @@ def _digest(content: _Content) -> str:
 def _kept(path: Path) -> _Content | None:
     """Return the content that an earlier call has kept, or None: it can be made again."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             content = (arrays["names"], arrays["lengths"], arrays["pitches"])
         return content if _digest(content) == DIGEST else None
     except Exception:  # NumPy's reader raises many kinds on damaged files
