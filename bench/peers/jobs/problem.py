@@ -48,10 +48,12 @@ class Job:
     goals: dict[str, float]
 
 
-def recurrent(settings: Settings, inputs: int, **options: Any) -> Any:
+def recurrent(
+    settings: Settings, inputs: int, rng: np.random.Generator, *, bidirectional: bool = False
+) -> Any:
     """Return the job's recurrent layer in fastrnn."""
     kind: Any = {"lstm": fr.LSTM, "gru": fr.GRU, "rnn": fr.RNN}[settings.cell]
-    return kind(inputs, settings.hidden_size, seed=settings.seed, **options)
+    return kind(inputs, settings.hidden_size, bidirectional=bidirectional, seed=rng)
 
 
 def vowels(settings: Settings, steps: int, small: bool) -> tuple[Arrays, fr.Sequential]:
@@ -69,11 +71,12 @@ def vowels(settings: Settings, steps: int, small: bool) -> tuple[Arrays, fr.Sequ
         arrays[f"{part}_lengths"] = np.array([len(x) for x in sequences])
         arrays[f"{part}_y"] = classes
     features = arrays["train_x"].shape[1]
+    rng = np.random.default_rng(settings.seed)
     model = fr.Sequential(
         [
-            recurrent(settings, features, bidirectional=True),
+            recurrent(settings, features, rng, bidirectional=True),
             fr.Last(bidirectional=True),
-            fr.Linear(2 * settings.hidden_size, len(data.class_names), seed=settings.seed),
+            fr.Linear(2 * settings.hidden_size, len(data.class_names), seed=rng),
         ]
     )
     return arrays, model
@@ -82,8 +85,8 @@ def vowels(settings: Settings, steps: int, small: bool) -> tuple[Arrays, fr.Sequ
 def shakespeare(settings: Settings, steps: int, small: bool) -> tuple[Arrays, fr.Sequential]:
     """Return characters as tokens, 90 % and 5 % of the text, and a character model."""
     text = fr.datasets.shakespeare()
-    tokens = np.array(text, dtype=np.str_).reshape(1).view(np.uint32)
-    characters, tokens = np.unique(tokens, return_inverse=True)
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    characters, tokens = np.unique(codes, return_inverse=True)
     first, second = int(0.9 * tokens.size), int(0.95 * tokens.size)
     used = settings.batch_size * settings.window * steps + 1
     if used > first:
@@ -91,12 +94,12 @@ def shakespeare(settings: Settings, steps: int, small: bool) -> tuple[Arrays, fr
         raise ValueError(f"steps: expected at most {longest}, one epoch, got {steps}")
     held_out = tokens[first : first + 20_000 if small else second]
     arrays = {"train": tokens[:used].astype(np.uint8), "validation": held_out.astype(np.uint8)}
-    embedding = fr.Embedding(characters.size, EMBEDDING, seed=settings.seed)
+    rng = np.random.default_rng(settings.seed)
     model = fr.Sequential(
         [
-            embedding,
-            recurrent(settings, EMBEDDING),
-            fr.Linear(settings.hidden_size, characters.size, seed=settings.seed),
+            fr.Embedding(characters.size, EMBEDDING, seed=rng),
+            recurrent(settings, EMBEDDING, rng),
+            fr.Linear(settings.hidden_size, characters.size, seed=rng),
         ]
     )
     return arrays, model
@@ -111,18 +114,19 @@ def temperature(settings: Settings, steps: int, small: bool) -> tuple[Arrays, fr
     if small:
         series, hours = series[: DAY + settings.window + 300], DAY + settings.window + 150
     arrays = {"train": series[:hours], "test": series[hours - settings.window :], "scale": scale}
+    rng = np.random.default_rng(settings.seed)
     model = fr.Sequential(
         [
-            recurrent(settings, 1),
+            recurrent(settings, 1, rng),
             fr.Last(),
-            fr.Linear(settings.hidden_size, DAY, seed=settings.seed),
+            fr.Linear(settings.hidden_size, DAY, seed=rng),
         ]
     )
     return arrays, model
 
 
 def _settings(**own: Any) -> dict[str, Any]:
-    return {"clip_norm": 1.0} | own
+    return own | {"clip_norm": 1.0}
 
 
 JOBS = {

@@ -58,8 +58,8 @@ def write(path: Path, settings: Settings, arrays: Arrays, weights: Iterable[NDAr
     weights : iterable of ndarray
         In the order of the model's parameters, in PyTorch's shapes.
     """
-    named = {f"weight:{i}": value for i, value in enumerate(weights)}
-    np.savez(path, settings=json.dumps(asdict(settings)), **arrays, **named)
+    named: dict[str, Any] = {f"weight:{i}": value for i, value in enumerate(weights)}
+    np.savez(path, settings=json.dumps(asdict(settings)), **named | dict(arrays))
 
 
 def read(path: str) -> tuple[Settings, dict[str, NDArray[Any]], list[NDArray[Any]]]:

@@ -81,42 +81,46 @@ class Program:
             If it failed.
         """
         begin = time.perf_counter()
-        if self._process is None:
-            self._start()
+        process = self._process
+        if process is None:
+            process = self._start()
         else:
-            self._process.send_signal(signal.SIGCONT)
-        ended = self._listen(begin, begin + seconds)
-        if ended:
-            code = self._process.wait()
-            if code:
-                raise RuntimeError(f"{' '.join(self._command[1:])}: ended with exit code {code}")
+            process.send_signal(signal.SIGCONT)
+        if self._listen(process, begin, begin + seconds):
+            if process.wait():
+                command = " ".join(self._command[1:])
+                raise RuntimeError(f"{command}: ended with exit code {process.returncode}")
         else:
-            self._process.send_signal(signal.SIGSTOP)
+            process.send_signal(signal.SIGSTOP)
         self.seconds += time.perf_counter() - begin
 
     def close(self) -> None:
-        """End it."""
-        if self._process is not None and not self.done:
+        """End it, wherever it is."""
+        if self._process is None:
+            return
+        if not self.done:
             self._process.kill()
             self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
-    def _start(self) -> None:
+    def _start(self) -> subprocess.Popen[bytes]:
         self._process = subprocess.Popen(
             self._command, env=self._environment, stdout=subprocess.PIPE
         )
         os.sched_setaffinity(self._process.pid, self._processors)
+        return self._process
 
-    def _listen(self, begin: float, end: float) -> bool:
+    def _listen(self, process: subprocess.Popen[bytes], begin: float, end: float) -> bool:
         """Read reports until some time; return whether there will be no more."""
-        assert self._process is not None
-        assert self._process.stdout is not None
+        assert process.stdout is not None
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
+            selector.register(process.stdout, selectors.EVENT_READ)
             while (left := end - time.perf_counter()) > 0:
                 if not selector.select(left):
                     return False
                 now = self.seconds + time.perf_counter() - begin
-                found = os.read(self._process.stdout.fileno(), 65536)
+                found = os.read(process.stdout.fileno(), 65536)
                 if not found:
                     return True
                 *lines, self._pending = (self._pending + found).split(b"\n")

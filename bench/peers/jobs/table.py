@@ -83,4 +83,5 @@ def ratio(ours: Sequence[Run], theirs: Sequence[Run], what: str) -> float:
     what : {"training", "processor", "total"}
     """
     pairs = zip(ours, theirs, strict=True)
-    return statistics.median(getattr(b, what) / getattr(a, what) for a, b in pairs)
+    ratios: list[float] = [getattr(b, what) / getattr(a, what) for a, b in pairs]
+    return statistics.median(ratios)

@@ -34,8 +34,8 @@ class Net(nn.Module):
         self, settings: Settings, weights: Weights, *, bidirectional: bool = False
     ) -> None:
         super().__init__()
-        # An embedding has two axes like the first weight of the recurrent layer, but no gates.
-        embedding = weights[0] if weights[0].shape[0] % settings.hidden_size else None
+        # All other layers have pairs of arrays.
+        embedding = weights[0] if len(weights) % 2 else None
         inputs = weights[0].shape[1]
         self.embedding = None if embedding is None else nn.Embedding(*embedding.shape)
         self.recurrent = CELLS[settings.cell](
@@ -73,6 +73,11 @@ class Rule:
         self.adam.step()
 
 
+def orders_of(settings: Settings) -> np.random.Generator:
+    """Return the generator from which fastrnn's Trainer draws the order of an epoch, too."""
+    return np.random.default_rng(settings.seed).spawn(2)[0]
+
+
 def vowels(settings: Settings, arrays: Arrays, weights: Weights) -> float:
     """Classify utterances; return the accuracy."""
     x, y = {}, {}
@@ -82,10 +87,10 @@ def vowels(settings: Settings, arrays: Arrays, weights: Weights) -> float:
         y[part] = torch.from_numpy(arrays[f"{part}_y"])
     model = Net(settings, weights, bidirectional=True)
     rule = Rule(model, settings)
-    rng = np.random.default_rng(settings.seed)
+    orders = orders_of(settings)
     report("ready")
     for _ in range(settings.epochs):
-        order = torch.from_numpy(rng.permutation(len(x["train"])))
+        order = torch.from_numpy(orders.permutation(len(x["train"])))
         for rows in order.split(settings.batch_size):
             batch = pack_sequence([x["train"][n] for n in rows], enforce_sorted=False)
             rule.step(functional.cross_entropy(model.of_sequences(batch), y["train"][rows]))
@@ -141,10 +146,10 @@ def temperature(settings: Settings, arrays: Arrays, weights: Weights) -> float:
     x, y = windows(arrays["train"])
     model = Net(settings, weights)
     rule = Rule(model, settings)
-    rng = np.random.default_rng(settings.seed)
+    orders = orders_of(settings)
     report("ready")
     for _ in range(settings.epochs):
-        order = torch.from_numpy(rng.permutation(len(x)))
+        order = torch.from_numpy(orders.permutation(len(x)))
         for rows in order.split(settings.batch_size):
             rule.step(functional.mse_loss(model.of_sequences(x[rows]), y[rows]))
     report("trained")
