@@ -56,13 +56,14 @@ def test_the_worked_example_of_bptt_runs_and_learns():
     assert names["history"].values("loss")[-1] < 0.2
 
 
-def test_the_page_of_data_runs(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "count"), [("data", 4), ("training", 3)])
+def test_the_pages_of_data_and_training_run(name, count, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.mkdtemp", lambda: str(tmp_path))
-    page = Path(__file__).parent.parent / "docs" / "data.md"
+    page = Path(__file__).parent.parent / "docs" / f"{name}.md"
     blocks = page.read_text(encoding="utf-8").split("```python\n")[1:]
     code = "\n".join(block.split("```")[0] for block in blocks)
-    assert len(blocks) == 4
-    exec(compile(code, "data.md", "exec"), {})
+    assert len(blocks) == count
+    exec(compile(code, page.name, "exec"), {})
 
 
 def rows_of_parameters():
