@@ -92,8 +92,9 @@ MAY_IMPORT = {
         "state_trees",
     },
     "forecasting": {
-        "_checks", "composition", "data", "feedforward", "forecasting", "layers", "losses",
-        "mini_batch", "optim", "pooling", "protocol", "serialization", "streaming", "training",
+        "_checks", "composition", "data", "dropout", "feedforward", "forecasting", "layers",
+        "losses", "mini_batch", "optim", "pooling", "protocol", "serialization", "streaming",
+        "training",
     },
     "estimators": {"estimators", "forecasting", "training"},
     "testing": {"_checks", "protocol", "state_trees"},

@@ -87,9 +87,7 @@ def read(
         if len(memories) != sizes.count:
             raise ValueError(f"expected {sizes.count} series, got {len(memories)}")
         expected = options.make_network(sizes.features, sizes.past, sizes.future, 0)
-        if {n: p.shape for n, p in expected.parameters.items()} != {
-            n: p.shape for n, p in model.parameters.items()
-        } or type(expected) is not type(model):
+        if model.config() != expected.config():
             raise ValueError("expected the network of the options, got another")
     except (TypeError, KeyError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{where}: forecaster: {error}") from error

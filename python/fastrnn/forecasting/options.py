@@ -7,6 +7,7 @@ from typing import Any
 
 from fastrnn import _checks, losses, optim
 from fastrnn.composition import Sequential
+from fastrnn.dropout import Dropout
 from fastrnn.feedforward import Linear
 from fastrnn.layers import GRU, LSTM, RNN
 from fastrnn.losses.quantile import ascending_quantiles
@@ -132,12 +133,14 @@ class ForecastOptions:
         recurrent = CELLS[self.cell](
             features + past + self.steps_ahead * future,
             list(sizes),
-            dropout=self.dropout if len(sizes) > 1 else 0.0,
+            dropout=self.dropout if len(sizes) > 1 else 0.0,  # between layers
             seed=seed,
         )
         outputs = self.steps_ahead * features * len(self.levels)
-        pool = [] if self.every_step else [Last()]
-        return Sequential([recurrent, *pool, Linear(sizes[-1], outputs, seed=seed + 1)])
+        between: list[Layer] = [] if self.every_step else [Last()]
+        if self.dropout:
+            between.append(Dropout(self.dropout))
+        return Sequential([recurrent, *between, Linear(sizes[-1], outputs, seed=seed + 1)])
 
 
 @dataclass(frozen=True)
