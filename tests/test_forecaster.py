@@ -336,6 +336,15 @@ def test_intervals_are_quantiles_by_coverage():
             ValueError,
             "X: expected 1 columns as in fit, got 2",
         ),
+        (
+            lambda: (
+                fr.RNNForecaster(**SMALL, future_columns=[0])
+                .fit(Y, np.stack([Y, Y], axis=1))
+                .update(Y, Y)
+            ),
+            ValueError,
+            "X: expected 2 columns as in fit, got 1",
+        ),
         (lambda: fr.RNNForecaster(**SMALL, cell="x").fit(Y), ValueError, "cell: expected"),
     ],
 )
