@@ -373,6 +373,22 @@ def test_a_file_holds_all(tmp_path, panel):
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        {"hidden_size": (4, 3)},
+        {"hidden_size": [4, 4], "num_layers": 2, "cell": "lstm"},
+        {"num_layers": 3, "cell": "rnn", "every_step": False},
+        {"strategy": "recursive", "every_step": False, "dropout": 0.2},
+    ],
+)
+def test_files_hold_networks_of_all_options(tmp_path, options):
+    forecaster = fitted(waves(60), **options)
+    forecaster.save(tmp_path / "forecaster.safetensors")
+    loaded = Forecaster.load(tmp_path / "forecaster.safetensors")
+    assert_same_bits(loaded.forecast(), forecaster.forecast(), "forecast")
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ('"format": 1', '"format": 2', "expected format 1"),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrnn import serialization
+from fastrnn import _checks, serialization
 from fastrnn.forecasting.memory import Memory
 from fastrnn.forecasting.options import ForecastOptions
 from fastrnn.forecasting.preparation import Sizes
@@ -100,11 +100,14 @@ def _check_network(model: Layer, options: ForecastOptions, sizes: Sizes) -> None
     found = model.config()
     counts = (sizes.features, sizes.past, sizes.future)
     first, last = found["layers"][0], found["layers"][-1]
-    known = (first["input_size"], first["hidden_size"], last["output_size"])
-    inputs, outputs = options.network_sizes(*counts)
-    hidden = options.hidden_size
-    wanted = (inputs, list(hidden) if isinstance(hidden, tuple) else hidden, outputs)
-    if known != wanted or found != options.make_network(*counts, 0).config():
+    hidden = _checks.layer_sizes(first["hidden_size"], first["num_layers"])
+    wanted = _checks.layer_sizes(options.hidden_size, options.num_layers)
+    ends = (first["input_size"], last["output_size"])
+    if (
+        ends != options.network_sizes(*counts)
+        or hidden != wanted
+        or found != options.make_network(*counts, 0).config()
+    ):
         raise ValueError("expected the network of the options, got another")
 
 
