@@ -50,8 +50,8 @@ def test_all_parameters_reach_the_core():
     options = forecaster.forecaster_.options
     assert {name: getattr(options, name) for name in values} == values
     config = forecaster.forecaster_.model.config()["layers"]
-    assert [part["type"] for part in config] == ["LSTM", "Last", "Linear"]
-    assert config[0]["dropout"] == 0.25
+    assert [part["type"] for part in config] == ["LSTM", "Last", "Dropout", "Linear"]
+    assert [config[0]["dropout"], config[2]["p"]] == [0.25, 0.25]
     base = forecaster.predict()
     for name, value in {**training, "random_state": 2}.items():
         other = {**training, "random_state": 1, name: value * 2}
@@ -272,6 +272,10 @@ def test_columns_of_the_future_are_chosen_by_name_or_place(kind):
         assert_same_bits(forecaster.predict(X=reordered), wanted, "those of the future")
         with pytest.raises(ValueError, match="X: expected column 'c' as in fit"):
             forecaster.predict(X=make(x[60:])[["a", "b"]])
+    with pytest.raises(ValueError, match="X: expected (3 columns|column 'b') as in fit"):
+        forecaster.update(
+            Y[:10], make(x[:10])[:, [2, 0]] if kind == "array" else make(x[:10])[["a", "c"]]
+        )
     rolling = forecaster.rolling_forecasts(Y[:10], make(x[:10]))
     assert rolling.shape == (3, 3)
     assert forecaster.update(Y[:10], make(x[:10])).predict(X=make(x[60:])).shape == (3,)
@@ -331,6 +335,15 @@ def test_intervals_are_quantiles_by_coverage():
             lambda: fr.RNNForecaster(**SMALL).fit(Y, Y).update(Y, np.zeros((60, 2))),
             ValueError,
             "X: expected 1 columns as in fit, got 2",
+        ),
+        (
+            lambda: (
+                fr.RNNForecaster(**SMALL, future_columns=[0])
+                .fit(Y, np.stack([Y, Y], axis=1))
+                .update(Y, Y)
+            ),
+            ValueError,
+            "X: expected 2 columns as in fit, got 1",
         ),
         (lambda: fr.RNNForecaster(**SMALL, cell="x").fit(Y), ValueError, "cell: expected"),
     ],

@@ -12,6 +12,7 @@ from fastrnn.forecasting import (
     mean_absolute_scaled_error,
     seasonal_naive,
 )
+from fastrnn.forecasting.forecaster import _cosine
 from fastrnn.forecasting.prediction import one_step_network
 from fastrnn.forecasting.scaling import Scale
 from fastrnn.forecasting.series import filled
@@ -289,6 +290,12 @@ def test_gaps_are_filled_before_and_masked_behind():
         fr.forecasting.preparation.Given(holes), ForecastOptions(window=8, horizon=3), QUICK
     ).windows.batch([24])
     assert (~batch.mask[0]).sum() == 3 * 3  # steps 30, 31 and 32, each 1, 2 and 3 steps ahead
+    holes[40:60] = np.nan
+    for every_step, left_out in ((True, {*range(39, 50)}), (False, {22, *range(32, 50)})):
+        options = ForecastOptions(window=8, horizon=3, every_step=every_step)
+        given = fr.forecasting.preparation.Given(holes)
+        starts = fr.forecasting.preparation.prepare(given, options, QUICK).windows.starts
+        assert set(range(110)) - set(starts.tolist()) == left_out  # nothing to forecast there
     none = [row if row == row else None for row in holes.tolist()]
     assert_same_bits(fitted(none).forecast(), fitted(holes).forecast(), "None is NaN")
 
@@ -307,6 +314,15 @@ def test_validation_is_the_end_and_training_stops_early():
     assert prepared.validation.starts[[0, -1]].tolist() == [240 - 8, 300 - 11]
     batch = prepared.validation.batch([0, 1])
     assert batch.mask.any(axis=(0, 2)).tolist() == [False] * 7 + [True]
+
+
+def test_the_learning_rate_falls_along_a_cosine():
+    optimizer, history = fr.optim.Adam(0.1), fr.History()
+    callback = _cosine(optimizer, 0.1, 4)
+    for wanted in (0.1 * (1 + 0.5**0.5) / 2, 0.05, 0.1 * (1 - 0.5**0.5) / 2, 0.0):
+        history.epochs.append(None)
+        callback(history)
+        assert optimizer.learning_rate == pytest.approx(wanted)
 
 
 def test_long_series_are_trained_on_some_windows_the_newest_among_them():
@@ -357,6 +373,22 @@ def test_a_file_holds_all(tmp_path, panel):
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        {"hidden_size": (4, 3)},
+        {"hidden_size": [4, 4], "num_layers": 2, "cell": "lstm"},
+        {"num_layers": 3, "cell": "rnn", "every_step": False},
+        {"strategy": "recursive", "every_step": False, "dropout": 0.2},
+    ],
+)
+def test_files_hold_networks_of_all_options(tmp_path, options):
+    forecaster = fitted(waves(60), **options)
+    forecaster.save(tmp_path / "forecaster.safetensors")
+    loaded = Forecaster.load(tmp_path / "forecaster.safetensors")
+    assert_same_bits(loaded.forecast(), forecaster.forecast(), "forecast")
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ('"format": 1', '"format": 2', "expected format 1"),
@@ -364,6 +396,9 @@ def test_a_file_holds_all(tmp_path, panel):
         ('"horizon": 3', '"horizon": 4', "expected the network of the options"),
         ('"features": 1', '"features": -1', "features: expected an integer"),
         ('"count": 1', '"count": true', "count: expected an integer"),
+        ('"hidden_size": 4', '"hidden_size": 1000000000', "expected the network of the options"),
+        ('"num_layers": null', '"num_layers": 1000000000', "num_layers: expected those of"),
+        ('"horizon": 3', '"horizon": 300000000', "expected the network of the options"),
         ('"strategy"', '"tragedy"', "unexpected keyword"),
         ('"scale": [', '"scale": [-', "scale: expected numbers above 0"),
         ('"options"', '"ptions"', "options"),
@@ -396,6 +431,10 @@ def test_naive_forecasts_and_scaled_errors():
     forecaster = fitted(train)
     wanted = mean_absolute_scaled_error(test, forecaster.rolling_forecasts(test).ravel(), train)
     assert_near(forecaster.score(test), wanted, "score")
+    forecaster = fitted(train, difference=24)
+    forecasts = forecaster.rolling_forecasts(test).ravel()
+    wanted = mean_absolute_scaled_error(test, forecasts, train, period=24)
+    assert_near(forecaster.score(test), wanted, "score by season")
 
 
 def test_sunspots_and_co2_are_forecast_better_than_by_naive_forecasts():

@@ -111,8 +111,8 @@ MAY_IMPORT = {
         "optim", "protocol", "ragged", "standardize", "training",
     },
     "forecasting": {
-        "_checks", "composition", "data", "feedforward", "forecasting", "layers", "losses",
-        "mini_batch", "optim", "parallel", "pooling", "protocol", "serialization", "streaming",
+        "_checks", "composition", "data", "dropout", "feedforward", "forecasting", "layers",
+        "losses", "mini_batch", "optim", "parallel", "pooling", "protocol", "serialization", "streaming",
         "training",
     },
     "text": {

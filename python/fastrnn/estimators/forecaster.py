@@ -45,7 +45,7 @@ class RNNForecaster(BaseEstimator):
     hidden_size : int or sequence of int, default 32
     num_layers : int or None, default None
     dropout : float, default 0.0
-        Between layers.
+        Between layers and before the output.
     loss : {"mean_squared_error", "mean_absolute_error", "huber"}, default "mean_squared_error"
         Without `quantiles`.
     every_step : bool, default True

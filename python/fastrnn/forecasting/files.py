@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrnn import serialization
+from fastrnn import _checks, serialization
 from fastrnn.forecasting.memory import Memory
 from fastrnn.forecasting.options import ForecastOptions
 from fastrnn.forecasting.preparation import Sizes
@@ -79,6 +79,9 @@ def read(
         content = json.loads(metadata[_KEY])
         if content["format"] != _FORMAT:
             raise ValueError(f"expected format {_FORMAT}, got {content['format']!r:.40}")
+        layers = content["options"]["num_layers"]
+        if layers is not None and not 0 < layers <= len(model.parameters):
+            raise ValueError(f"num_layers: expected those of the network, got {layers!r:.40}")
         options = ForecastOptions(**content["options"])
         sizes = _sizes(content["sizes"])
         past, future = content["covariate_scales"]
@@ -86,14 +89,26 @@ def read(
         memories = [_memory(entry, options, sizes) for entry in content["series"]]
         if len(memories) != sizes.count:
             raise ValueError(f"expected {sizes.count} series, got {len(memories)}")
-        expected = options.make_network(sizes.features, sizes.past, sizes.future, 0)
-        if {n: p.shape for n, p in expected.parameters.items()} != {
-            n: p.shape for n, p in model.parameters.items()
-        } or type(expected) is not type(model):
-            raise ValueError("expected the network of the options, got another")
+        _check_network(model, options, sizes)
     except (TypeError, KeyError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{where}: forecaster: {error}") from error
     return model, options, sizes, memories, scales
+
+
+def _check_network(model: Layer, options: ForecastOptions, sizes: Sizes) -> None:
+    """Raise unless a network is that of the options; sizes first: a file may claim any."""
+    found = model.config()
+    counts = (sizes.features, sizes.past, sizes.future)
+    first, last = found["layers"][0], found["layers"][-1]
+    hidden = _checks.layer_sizes(first["hidden_size"], first["num_layers"])
+    wanted = _checks.layer_sizes(options.hidden_size, options.num_layers)
+    ends = (first["input_size"], last["output_size"])
+    if (
+        ends != options.network_sizes(*counts)
+        or hidden != wanted
+        or found != options.make_network(*counts, 0).config()
+    ):
+        raise ValueError("expected the network of the options, got another")
 
 
 def _sizes(content: dict[str, Any]) -> Sizes:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastrnn import _checks, losses, optim
 from fastrnn.composition import Sequential
+from fastrnn.dropout import Dropout
 from fastrnn.feedforward import Linear
 from fastrnn.layers import GRU, LSTM, RNN
 from fastrnn.losses.quantile import ascending_quantiles
@@ -122,6 +123,11 @@ class ForecastOptions:
             return losses.QuantileLoss(self.quantiles)
         return losses.get(self.loss)
 
+    def network_sizes(self, features: int, past: int, future: int) -> tuple[int, int]:
+        """Return the numbers of the network's inputs and outputs."""
+        inputs = features + past + self.steps_ahead * future
+        return inputs, self.steps_ahead * features * len(self.levels)
+
     def make_network(self, features: int, past: int, future: int, seed: int) -> Layer:
         """Return a new network for so many targets and covariates.
 
@@ -129,15 +135,19 @@ class ForecastOptions:
         of the next steps; its outputs (..., steps ahead, features, quantiles), flattened.
         """
         sizes = _checks.layer_sizes(self.hidden_size, self.num_layers)
+        inputs, outputs = self.network_sizes(features, past, future)
+        hidden = self.hidden_size
         recurrent = CELLS[self.cell](
-            features + past + self.steps_ahead * future,
-            list(sizes),
-            dropout=self.dropout if len(sizes) > 1 else 0.0,
+            inputs,
+            list(hidden) if isinstance(hidden, tuple) else hidden,
+            self.num_layers,
+            dropout=self.dropout if len(sizes) > 1 else 0.0,  # between layers
             seed=seed,
         )
-        outputs = self.steps_ahead * features * len(self.levels)
-        pool = [] if self.every_step else [Last()]
-        return Sequential([recurrent, *pool, Linear(sizes[-1], outputs, seed=seed + 1)])
+        between: list[Layer] = [] if self.every_step else [Last()]
+        if self.dropout:
+            between.append(Dropout(self.dropout))
+        return Sequential([recurrent, *between, Linear(sizes[-1], outputs, seed=seed + 1)])
 
 
 @dataclass(frozen=True)
