@@ -4,7 +4,6 @@ import itertools
 import json
 import math
 import pydoc_data.topics
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,6 @@ import pytest
 import fastrnn as fr
 from fastrnn.serialization import load_with_metadata
 from fastrnn.testing import assert_same_bits
-from fastrnn.text.budget import Budget
-from fastrnn.text.streams import TokenStreams
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 40
 QUICK = {"epochs": 20, "batch_size": 4, "steps": 16, "learning_rate": 2e-2, "progress": False}
@@ -213,63 +210,6 @@ def test_any_unicode(copied):
     model.fit(line * 60, **QUICK)
     assert "".join(model.generate("\n", len(line), temperature=0.0)) == line
     assert copied(model).vocabulary == model.vocabulary
-
-
-# ---- the budget ----
-
-
-def test_seconds_end_training_within_an_epoch():
-    model = fr.CharLM(64, seed=0)
-    start = time.monotonic()
-    history = model.fit(TEXT * 300, max_seconds=0.3, progress=False)
-    assert 0.3 <= time.monotonic() - start < 5
-    assert len(history.epochs) == 1
-    assert history.stopped_early
-    assert history.epochs[0].loss < math.log(len(model.vocabulary))
-
-
-def test_the_learning_rate_rises_and_falls():
-    budget = Budget(100, warm_up=10)
-    factors = [budget.factor(step) for step in range(101)]
-    assert factors[0] == pytest.approx(0.1)
-    assert factors[:10] == sorted(factors[:10])
-    assert factors[10:] == sorted(factors[10:], reverse=True)
-    assert factors[50] == pytest.approx(0.5)
-    assert factors[100] == pytest.approx(0.0, abs=1e-12)
-    assert not budget.spent()
-
-
-def test_the_learning_rate_follows_the_clock_where_that_is_ahead(monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    budget = Budget(1000, 8.0)
-    now[0] = 104.0
-    assert budget.factor(0) == pytest.approx(0.5)
-    assert budget.factor(750) == pytest.approx(0.5 * (1 + math.cos(0.75 * math.pi)))
-    assert not budget.spent()
-    now[0] = 108.0
-    assert budget.factor(0) == pytest.approx(0.0)
-    assert budget.spent()
-
-
-@pytest.mark.parametrize(
-    ("count", "rows", "steps"), [(100, 3, 7), (100, 1, 7), (5, 4, 9), (9, 4, 9), (8, 3, 1)]
-)
-def test_epochs_are_cut_elsewhere_and_lose_next_to_nothing(count, rows, steps):
-    tokens = np.arange(count)
-    streams = TokenStreams(tokens, rows, steps, Budget(1))
-    beginnings = set()
-    rng = np.random.default_rng(0)
-    for epoch in range(30):
-        batches = list(streams.batches(rng if epoch else None))
-        assert len(batches) == streams.batches_per_epoch
-        x = np.concatenate([batch.x for batch in batches], axis=1)
-        assert (np.concatenate([batch.y for batch in batches], axis=1) == x + 1).all()
-        assert (np.diff(x, axis=1) == 1).all()
-        assert x.size > count - 1 - steps - rows
-        beginnings.add(int(x[0, 0]))
-    assert beginnings == set(range(max(min(steps, (count - 1) // rows), 1)))
-    assert np.shares_memory(streams._x.rows, tokens)
 
 
 # ---- writing on ----

@@ -236,17 +236,19 @@ class CharLM:
         shown = None
         if held_out is not None:
             shown = ParallelStreams(held_out[:-1], held_out[1:], parts_of(held_out), 256)
-        self.vocabulary, self.model, self.history = vocabulary, model, trainer.history
-        self.history = trainer.fit(
-            streams,
-            shown,
-            epochs=epochs,
-            seed=self.seed,
-            patience=None if shown is None else epochs,  # restores the best parameters
-            progress=progress,
-            resume=resume,
-        )
-        return self.history
+        self.vocabulary, self.model = vocabulary, model
+        try:
+            return trainer.fit(
+                streams,
+                shown,
+                epochs=epochs,
+                seed=self.seed,
+                patience=None if shown is None else epochs,  # restores the best parameters
+                progress=progress,
+                resume=resume,
+            )
+        finally:
+            self.history = trainer.history
 
     def _network(self, num_tokens: int) -> Sequential:
         last = self.hidden_size if isinstance(self.hidden_size, int) else self.hidden_size[-1]
