@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import fastrnn as fr
-from fastrnn.text.budget import AnnealedAdam, Budget
+from fastrnn.testing import assert_same_bits
+from fastrnn.text.budget import Budget
 from fastrnn.text.streams import TokenStreams
 
 
@@ -34,12 +35,6 @@ def test_the_learning_rate_rises_and_falls():
     assert factors[50] == pytest.approx(0.5)
     assert factors[100] == pytest.approx(0.0, abs=1e-12)
     assert not budget.spent()
-    optimizer = AnnealedAdam(0.5, budget)
-    p = np.ones(1)
-    for step in range(3):
-        before = p.copy()
-        optimizer.step(p, np.ones(1))  # steps of Adam are the learning rate here
-        assert before - p == pytest.approx(0.5 * factors[step], rel=1e-6)
 
 
 def test_the_learning_rate_follows_the_clock_where_that_is_ahead(monkeypatch):
@@ -91,3 +86,32 @@ def test_epochs_are_cut_elsewhere_and_lose_next_to_nothing(count, rows, steps):
         beginnings.add(int(x[0, 0]))
     assert beginnings == set(range(max(min(steps, (count - 1) // rows), 1)))
     assert np.shares_memory(streams._x.rows, tokens)
+
+
+@pytest.mark.parametrize("step", [3, 9])
+def test_training_goes_on_with_the_same_bits(step, tmp_path):
+    class InterruptAt(fr.callbacks.Callback):
+        def __init__(self, at):
+            self.at = at
+
+        def on_step(self, run):
+            if run.step == self.at:
+                run.interrupt()
+
+    path = tmp_path / "run.safetensors"
+    options = {"epochs": 3, "batch_size": 4, "steps": 64, "progress": False}
+    vectors = []
+    for at, resume in ((None, None), (step, None), (None, path)):
+        model = fr.CharLM(8, dropout=0.2, seed=0)
+        callbacks = [fr.callbacks.Checkpoint(path, every_epochs=None), InterruptAt(at)]
+        model.fit(
+            "the quick brown fox jumps. " * 60, 0.2, callbacks=callbacks, resume=resume, **options
+        )
+        vectors.append(model.model.parameter_vector.copy())
+    assert (vectors[0] != vectors[1]).any()
+    assert_same_bits(vectors[2], vectors[0], "parameters")
+
+
+def test_the_clock_is_for_training_in_one_go_and_one_process(tmp_path):
+    with pytest.raises(ValueError, match="resume: expected None with max_seconds"):
+        fr.CharLM(8).fit("abc" * 99, max_seconds=1.0, resume=tmp_path / "a")

@@ -112,8 +112,8 @@ MAY_IMPORT = {
     },
     "forecasting": {
         "_checks", "composition", "data", "dropout", "feedforward", "forecasting", "layers",
-        "losses", "mini_batch", "optim", "parallel", "pooling", "protocol", "serialization", "streaming",
-        "training",
+        "losses", "mini_batch", "optim", "parallel", "pooling", "protocol", "serialization",
+        "streaming", "training",
     },
     "text": {
         "_checks", "composition", "data", "dropout", "feedforward", "initializers", "layers",
