@@ -142,6 +142,20 @@ def test_embedding_gradients(ragged):
     assert check.error < TOLERANCES["gradient"][0], check
 
 
+@pytest.mark.parametrize("lengths", [None, [6, 0, 3], [0, 0, 0]])
+def test_embedding_gradients_add_up(lengths):
+    tokens = np.array([[2, 0, 2, 4, 2, 0], [1, 1, 1, 1, 1, 1], [4, 2, 0, 3, 3, 3]])
+    layer = fr.Embedding(5, 2, seed=0)
+    expected = np.zeros((5, 2), np.float32)
+    for seed in (1, 2):  # whole numbers: sums have no rounding
+        dy = np.random.default_rng(seed).integers(-9, 9, (3, 6, 2)).astype(np.float32)
+        layer.backward(layer.forward(tokens, lengths=lengths)[2], dy)
+        for n, steps in enumerate(lengths or [6] * 3):
+            for t in range(steps):
+                expected[tokens[n, t]] += dy[n, t]
+    np.testing.assert_array_equal(layer.gradients["weight"], expected)
+
+
 def test_every_public_layer_has_a_case():
     covered = {name.split(",")[0].split(" ")[0] for name in OTHER_LAYERS}
     covered |= {
