@@ -60,6 +60,21 @@ def test_turns_count_only_what_a_program_runs():
     assert sum(each.seconds for each in both) <= whole  # no time is counted twice
 
 
+def test_a_program_is_stopped_between_its_turns():
+    text = "import os; from bench.peers.jobs.slices import report; report('ready', pid=os.getpid())"
+    endless = program(f"{text}\nwhile True: pass")
+    try:
+        while "pid" not in endless.values:
+            endless.run(0.05)
+        status = Path(f"/proc/{endless.values['pid']}/stat")
+        deadline = time.perf_counter() + 2
+        while status.read_text().split()[2] != "T" and time.perf_counter() < deadline:
+            time.sleep(0.01)
+        assert status.read_text().split()[2] == "T"
+    finally:
+        endless.close()
+
+
 def test_a_program_that_fails_is_an_error_and_ends_the_others():
     good, bad = program("while True: pass"), program("raise SystemExit(3)")
     with pytest.raises(RuntimeError, match="exit code 3"):
