@@ -1,4 +1,4 @@
-"""A character model on a text within so many seconds: `python -m bench.char_lm TEXT`.
+"""A character model on a text within so many seconds: `python -m bench.char_lm shakespeare`.
 
 The text is split 90 / 5 / 5 by characters. Printed are, after each epoch, bits per character on the
 part for validation, characters read a second and the peak resident size so far; at the end, bits
@@ -24,7 +24,7 @@ def peak_megabytes() -> float:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("text", type=Path, help="any text file")
+    parser.add_argument("text", help="any text file, or shakespeare")
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--epochs", type=int, default=10, help="at most")
     parser.add_argument("--cell", choices=("lstm", "gru", "rnn"), default="lstm")
@@ -50,8 +50,9 @@ def main() -> None:
     """Train, measure, generate."""
     given = arguments()
     fr.set_num_threads(given.threads)
-    train, validation, test = fr.text.split_text(given.text, (0.9, 0.05, 0.05))
-    vocabulary = fr.text.Vocabulary.from_text(given.text)
+    text = fr.datasets.shakespeare() if given.text == "shakespeare" else Path(given.text)
+    train, validation, test = fr.text.split_text(text, (0.9, 0.05, 0.05))
+    vocabulary = fr.text.Vocabulary.from_text(text)
     model = fr.CharLM(
         given.hidden_size,
         given.layers,

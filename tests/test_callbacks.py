@@ -104,6 +104,18 @@ def test_the_learning_rate_follows_the_schedule():
     assert rates == pytest.approx([0.5 * f for f in (0.5, 1.0, *cosine)])
 
 
+def test_a_learning_rate_set_by_hand_stays():
+    optimizer = fr.optim.SGD(0.5)
+
+    def halve(history):
+        optimizer.learning_rate /= 2
+
+    trainer = fr.Trainer(classifier(), optimizer=optimizer, callbacks=[halve])
+    history = trainer.fit(sums(16), epochs=3, seed=0)
+    assert history.values("learning_rate") == [0.5, 0.25, 0.125]
+    assert optimizer.learning_rate == 0.0625
+
+
 def test_step_decay_is_a_staircase():
     rates = rates_of([fr.callbacks.LearningRate(fr.schedules.StepDecay(3, 0.5))])
     assert rates == [0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125, 0.125]

@@ -133,6 +133,11 @@ class Run:
             factors = (callback.factor(self.step) for callback in self._rates)
             self.optimizer.learning_rate = self.base_rate * math.prod(factors)
 
+    def reset_rate(self) -> None:
+        """Set the learning rate to what it was at the start, where callbacks have a say in it."""
+        if self._rates:
+            self.optimizer.learning_rate = self.base_rate
+
     def add(self, update: Update, position: Position) -> None:
         """Note a change of the parameters, and where training stands behind it."""
         self.last, self.position = update, position

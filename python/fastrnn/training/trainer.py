@@ -221,6 +221,8 @@ class Trainer:
                 else found
             )
 
+        if self.communicator is not None and self.communicator.rank:
+            progress = False
         with self._all_or_none(), progress_display(progress, epochs) as display:
             described = {"data": source.fingerprint(), "batch_size": batch_size}
             described |= {"bucket_by_length": bucket_by_length} | rules.description()
@@ -243,7 +245,7 @@ class Trainer:
                             self._end_epoch(run, held_out, display)
             finally:
                 run.tell("on_end")
-                self.optimizer.learning_rate = run.base_rate
+                run.reset_rate()
             if run.best is not None and (patience is not None or run.history.interrupted):
                 self.model.parameter_vector[...] = run.best
         return run.history
