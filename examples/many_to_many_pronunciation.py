@@ -1,7 +1,7 @@
 """Many to many with different lengths: letters to phonemes, learned from the CMU dictionary.
 
-``python examples/many_to_many_pronunciation.py`` trains for ten epochs (11 minutes on one thread) and
-prints the phoneme error rate on held-out words; ``--small`` runs for seconds on a few built-in
+``python examples/many_to_many_pronunciation.py`` trains for ten epochs, 11 minutes on one thread,
+and prints the phoneme error rate on held-out words; ``--small`` runs for seconds on a few built-in
 words. Stress marks are left out (39 phonemes), as is usual. The split is by word: of twenty shares
 by SHA-256, one is for tests and one for validation (`fr.datasets.split_by_hash`).
 """

@@ -396,3 +396,8 @@ def test_two_threads_give_the_same_bits():
         fr.set_num_threads(before)
     for name, one, two in zip(("scores", "gradients"), *results, strict=True):
         assert_same_bits(one, two, name)
+
+
+def test_truncated_bptt_is_not_for_pairs():
+    with pytest.raises(ValueError, match="expected layers that read step by step, got Enc"):
+        fr.Trainer(fr.EncoderDecoder(5, 6, 4, bidirectional=False, seed=0), bptt_steps=3)

@@ -12,7 +12,6 @@ from fastrnn.forecasting import (
     mean_absolute_scaled_error,
     seasonal_naive,
 )
-from fastrnn.forecasting.forecaster import _cosine
 from fastrnn.forecasting.prediction import one_step_network
 from fastrnn.forecasting.scaling import Scale
 from fastrnn.forecasting.series import filled
@@ -317,12 +316,11 @@ def test_validation_is_the_end_and_training_stops_early():
 
 
 def test_the_learning_rate_falls_along_a_cosine():
-    optimizer, history = fr.optim.Adam(0.1), fr.History()
-    callback = _cosine(optimizer, 0.1, 4)
-    for wanted in (0.1 * (1 + 0.5**0.5) / 2, 0.05, 0.1 * (1 - 0.5**0.5) / 2, 0.0):
-        history.epochs.append(None)
-        callback(history)
-        assert optimizer.learning_rate == pytest.approx(wanted)
+    forecaster = Forecaster(ForecastOptions(window=8, hidden_size=4))
+    training = TrainingOptions(epochs=4, learning_rate=0.1, seed=0)
+    history = forecaster.fit(waves(200), training=training)
+    cosine = [0.1 * (1 + np.cos(np.pi * k / 4)) / 2 for k in range(4)]
+    assert history.values("learning_rate") == pytest.approx(cosine)
 
 
 def test_long_series_are_trained_on_some_windows_the_newest_among_them():

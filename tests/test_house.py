@@ -76,8 +76,8 @@ MAY_IMPORT = {
         "standardize", "tied_sequential",
     },
     "seq2seq": {
-        "_checks", "composition", "dropout", "feedforward", "initializers", "layers", "mini_batch",
-        "ops", "padding", "protocol", "ragged", "seq2seq", "state_trees",
+        "_checks", "composition", "data", "dropout", "feedforward", "initializers", "layers",
+        "mini_batch", "ops", "padding", "protocol", "ragged", "seq2seq", "state_trees",
     },
     "tied_sequential": {"_checks", "composition", "feedforward", "protocol", "sharing"},
     "losses": {"_checks", "losses"},

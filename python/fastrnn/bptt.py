@@ -312,6 +312,8 @@ def check_runs_on(model: Any) -> None:
                 f"model: expected layers that keep the time axis, got {name}; truncated BPTT and "
                 "carried states need outputs for every step"
             )
+        if not part.runs_on:
+            raise ValueError(f"model: expected layers that read step by step, got {name}")
         if not getattr(part, "batch_first", True):
             raise ValueError(f"model: expected layers with batch_first, got a {name} without")
         if not part._parts() and getattr(part, "reverse", False):

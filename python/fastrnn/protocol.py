@@ -124,6 +124,8 @@ class Layer(ABC):
 
     #: Whether the output still has the time axis of the input.
     keeps_time = True
+    #: Whether it can go on from the state after earlier steps of its input.
+    runs_on = True
     #: The step of longer sequences at which forward passes begin: masks are drawn by it.
     _first_step = 0
     #: Whether sequences are (N, T, features) rather than (T, N, features); True where either does.

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import _checks
+from fastrnn.data.order import batch_rows
 from fastrnn.forecasting.options import ForecastOptions
 from fastrnn.forecasting.series import Numbers
 from fastrnn.mini_batch import Batch
@@ -212,9 +213,7 @@ class Windows:
             Changes nothing: windows are of one length.
         """
         size = _checks.positive_integer("batch_size", batch_size)
-        order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
-        places = range(start * size, len(self), size)
-        return (self.batch(order[place : place + size]) for place in places)
+        return (self.batch(rows) for rows in batch_rows(len(self), size, rng)[start:])
 
     def num_batches(self, batch_size: int) -> int:
         """Return how many mini-batches there are.

@@ -110,6 +110,8 @@ class EncoderDecoder(_Composite):
     2
     """
 
+    runs_on = False  # all of a source is read first
+
     def __init__(
         self,
         source_size: int,

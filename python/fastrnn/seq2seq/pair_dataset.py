@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import _checks
+from fastrnn.data.order import batch_rows
 from fastrnn.mini_batch import Batch
 from fastrnn.ragged import Ragged
 from fastrnn.seq2seq.inputs import EncoderDecoderInput
-
-#: How many batches are sorted together by `bucket_by_length`.
-_POOL = 64
 
 
 class PairDataset:
@@ -120,8 +118,8 @@ class PairDataset:
         start : int, default 0
             Batches to leave out at the front.
         bucket_by_length : bool, default False
-            Put pairs of like lengths together: within every 64 batches of the shuffled order pairs
-            are sorted by their lengths, and all batches are then shuffled.
+            Put pairs of like lengths, of both sides together, into a batch; see
+            `fastrnn.data.batches`.
 
         Returns
         -------
@@ -134,21 +132,8 @@ class PairDataset:
             `rng`; at once.
         """
         size = _checks.positive_integer("batch_size", batch_size)
-        count = len(self)
-        order = np.arange(count) if rng is None else rng.permutation(count)
-        if bucket_by_length:
-            if rng is None:
-                raise ValueError(
-                    "bucket_by_length: expected a generator (rng) with it, which shuffles the "
-                    "batches, got None"
-                )
-            both = self._sources.lengths + self._targets.lengths
-            for first in range(0, count, size * _POOL):
-                pool = order[first : first + size * _POOL]
-                pool[...] = pool[np.argsort(both[pool], kind="stable")]
-        parts = [order[first : first + size] for first in range(0, count, size)]
-        if bucket_by_length and rng is not None:
-            parts = [parts[i] for i in rng.permutation(len(parts))]
+        both = self._sources.lengths + self._targets.lengths
+        parts = batch_rows(len(self), size, rng, lengths=both, bucket_by_length=bucket_by_length)
         return (self.batch(part) for part in parts[start:])
 
     def num_batches(self, batch_size: int) -> int:

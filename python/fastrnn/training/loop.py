@@ -55,18 +55,16 @@ def run_epoch(
             run.tell("on_step")
         display.step(run.done, run.loss)
 
-    run.set_rate()
     for batch in batches:
         own, steps = own_rows(batch, rules.communicator), steps_of(batch)
         for part, following in parts(rules, steps, own, position, carries=carries):
             where = f"epoch {run.epoch + 1}, step {position.batch + 1}"
             where += f", time {position.time}" if rules.bptt_steps else ""
             position = following
+            run.set_rate()
             changed(updates.add(part, where, stop=interrupts.asked))
             if run.stopping:
                 return
-            if not updates.pending:
-                run.set_rate()
     if updates.pending:
         changed(updates.finish(where, stop=interrupts.asked))
 
