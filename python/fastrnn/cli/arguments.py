@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ class Job:
     ----------
     output : Path
         Where the model goes.
-    callbacks : list
-        The checkpoint that was asked for.
+    checkpoint : Path or None
+        What training writes to go on from.
     resume : Path or None
     communicator : Communicator or None
         With several processes.
@@ -31,10 +31,15 @@ class Job:
     """
 
     output: Path
-    callbacks: list[Any] = field(default_factory=list)
+    checkpoint: Path | None = None
     resume: Path | None = None
     communicator: Communicator | None = None
     progress: bool = True
+
+    @property
+    def callbacks(self) -> list[Any]:
+        """Those of training."""
+        return [] if self.checkpoint is None else [fr.callbacks.Checkpoint(self.checkpoint)]
 
     @property
     def first(self) -> bool:
@@ -55,8 +60,13 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_network(parser: argparse.ArgumentParser) -> None:
     """Add what describes the network; None stands for the default of the task's object."""
     group = parser.add_argument_group("network")
-    group.add_argument("--cell", choices=sorted(CELLS))
-    group.add_argument("--hidden-size", type=int, metavar="H", help="units of each layer")
+    group.add_argument("--cell", choices=sorted(CELLS), help="default: lstm; gru for forecasts")
+    group.add_argument(
+        "--hidden-size",
+        type=int,
+        metavar="H",
+        help="units of each layer; default: 64 for classes, 32 for forecasts, 256 for text",
+    )
     group.add_argument("--layers", type=int, metavar="L", help="default: 1")
     group.add_argument("--dropout", type=float, metavar="P", help="default: 0")
 
@@ -64,9 +74,19 @@ def add_network(parser: argparse.ArgumentParser) -> None:
 def add_training(parser: argparse.ArgumentParser) -> None:
     """Add what describes training."""
     group = parser.add_argument_group("training")
-    group.add_argument("--epochs", type=int, metavar="E")
-    group.add_argument("--batch-size", type=int, metavar="N")
-    group.add_argument("--learning-rate", type=float, metavar="R")
+    group.add_argument(
+        "--epochs",
+        type=int,
+        metavar="E",
+        help="default: 100 for classes (40 for japanese-vowels), 50 for forecasts, 10 for text",
+    )
+    group.add_argument("--batch-size", type=int, metavar="N", help="default: 32")
+    group.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="R",
+        help="Adam's; default: 0.003 for classes, 0.01 for forecasts, 0.004 for text",
+    )
     group.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
     group.add_argument(
         "--checkpoint",
@@ -108,17 +128,31 @@ def job_of(options: argparse.Namespace, output: Path) -> Job:
     ------
     OSError
         If there is no such folder, or it cannot be written.
+    ValueError
+        If a file would be written over another.
     """
     set_threads(options)
-    require_writable(output, "--output")
-    checkpoint = options.checkpoint or options.resume
-    callbacks = []
-    if checkpoint is not None:
-        require_writable(checkpoint, "--checkpoint")
-        callbacks.append(fr.callbacks.Checkpoint(checkpoint))
     communicator = communicator_of_job()
     first = communicator is None or communicator.rank == 0
-    return Job(output, callbacks, options.resume, communicator, first and not options.json)
+    name = "--resume" if options.checkpoint is None else "--checkpoint"
+    checkpoint = options.checkpoint or options.resume
+    written = {"--output": output} | ({} if checkpoint is None else {name: checkpoint})
+    _refuse_equal(written, {Path(options.data)} | ({options.test} - {None}))
+    if output.suffix.lower() == ".png":
+        raise ValueError(f"--output: expected no .png, which the picture will be, got {output}")
+    if first:  # no other process writes
+        for argument, path in written.items():
+            require_writable(path, argument)
+    return Job(output, checkpoint, options.resume, communicator, first and not options.json)
+
+
+def _refuse_equal(written: dict[str, Path], read: set[Path]) -> None:
+    """Raise if a file would be written over one that is read, or two into one."""
+    taken = {path.resolve() for path in read}
+    for name, path in written.items():
+        if path.resolve() in taken:
+            raise ValueError(f"{name}: expected a file that nothing else is in, got {path}")
+        taken.add(path.resolve())
 
 
 def set_threads(options: argparse.Namespace) -> None:

@@ -18,6 +18,8 @@ BUNDLED: dict[str, tuple[str, Callable[[], Any]]] = {
     "shakespeare": ("text", fr.datasets.shakespeare),
     "python-topics": ("text", fr.datasets.python_topics),
 }
+#: Epochs where the default of the task would be more than enough.
+EPOCHS = {"japanese-vowels": 40}
 TASKS = ("classify", "forecast", "text")
 
 

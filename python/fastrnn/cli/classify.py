@@ -15,12 +15,14 @@ import fastrnn as fr
 from fastrnn.cli import bundled
 from fastrnn.cli.arguments import Job, given
 from fastrnn.cli.outcome import Outcome, outcome
-from fastrnn.files import LabelledSequences, read_inputs, read_labelled
-from fastrnn.files.inputs import SUFFIXES
+from fastrnn.files import LabelledSequences, read_arrays, read_inputs, read_labelled
+from fastrnn.files.inputs import SUFFIXES, require_complete
 from fastrnn.models import sequence_model
 from fastrnn.protocol import Layer
 
 ARGUMENTS = ("label", "test")
+#: Those of `RNNClassifier`.
+DEFAULTS: dict[str, Any] = {"epochs": 100, "batch_size": 32, "learning_rate": 3e-3}
 _HELD_OUT = 0.2
 
 
@@ -29,7 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("classification")
     group.add_argument("--label", metavar="COLUMN", help="the column of classes in a .csv")
     group.add_argument(
-        "--test", type=Path, metavar="FILE", help="held-out data; default: a fifth of the sequences"
+        "--test",
+        type=Path,
+        metavar="FILE",
+        help="held-out data; default: test_x and test_y of an .npz that has them, else a fifth of "
+        "the sequences",
     )
 
 
@@ -43,10 +49,9 @@ def train(options: argparse.Namespace, job: Job) -> Outcome:
     """
     data = _data(options)
     model = classifier(data, options)
-    settings = {"epochs": 40, "batch_size": 32} | given(
-        options, epochs="epochs", batch_size="batch_size"
-    )
-    rate = 3e-3 if options.learning_rate is None else options.learning_rate
+    epochs = bundled.EPOCHS.get(options.data, DEFAULTS["epochs"])
+    settings = DEFAULTS | {"epochs": epochs} | given(options, **{name: name for name in DEFAULTS})
+    rate = settings.pop("learning_rate")
     trainer = fr.Trainer(
         model,
         optimizer=fr.optim.Adam(rate),
@@ -71,7 +76,7 @@ def train(options: argparse.Namespace, job: Job) -> Outcome:
         "task": "classification",
         "class_names": json.dumps(list(data.class_names)),
         "features": str(data.train_x[0].shape[1]),
-    }
+    } | given(options, label="label")
     if job.first:
         fr.save(model, job.output, metadata=metadata)
     result = {
@@ -130,22 +135,27 @@ def class_errors(model: Layer, data: fr.datasets.ClassificationData) -> dict[str
 
 
 def predict(
-    model: Layer, metadata: dict[str, str], data: str | None
+    path: Path, model: Layer, metadata: dict[str, str], data: str | None
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the class of each sequence and its probability, as JSON values and as lines.
 
     Parameters
     ----------
+    path : Path
+        Of the model's file.
     model : layer
     metadata : dict
         Of the model's file.
-    data : str
+    data : str or None
         A name or a path.
     """
     if data is None:
         raise ValueError("data: expected sequences to classify, got none")
-    names = json.loads(metadata["class_names"])
-    x, lengths = read_sequences(data, int(metadata["features"]), model.dtype)
+    try:
+        names, features = json.loads(metadata["class_names"]), int(metadata["features"])
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path}: expected a classifier from fastrnn train") from error
+    x, lengths = read_sequences(data, features, model.dtype, metadata.get("label"))
     outputs = np.asarray(fr.predict(model, x, lengths), dtype=np.float64)
     shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     probabilities = shifted / shifted.sum(axis=1, keepdims=True)
@@ -158,7 +168,7 @@ def predict(
 
 
 def read_sequences(
-    source: str, features: int, dtype: np.dtype[Any]
+    source: str, features: int, dtype: np.dtype[Any], label: str | None = None
 ) -> tuple[Any, NDArray[np.int64] | None]:
     """Return sequences and lengths from data by name (its test part) or a file.
 
@@ -170,6 +180,8 @@ def read_sequences(
         F, which each step must have.
     dtype : dtype
         Of the model; files are converted to it.
+    label : str or None, default None
+        The column with the class of a .csv.
 
     Returns
     -------
@@ -186,30 +198,28 @@ def read_sequences(
     if source in bundled.BUNDLED:
         bundled.task_of(source, "classify")
         return bundled.BUNDLED[source][1]().test_x, None
-    if Path(source).suffix not in (*SUFFIXES, ".ts"):
-        known = ", ".join([*sorted(bundled.BUNDLED), *SUFFIXES, ".ts"])
-        raise ValueError(f"data: expected one of {known}, got {source}")
-    if Path(source).suffix != ".ts":
-        return read_inputs(source, features, dtype)
-    sequences = read_labelled(source).sequences
-    if sequences[0].shape[1] != features:
-        raise ValueError(f"{source}: expected {features} features, got {sequences[0].shape[1]}")
-    return [sequence.astype(dtype) for sequence in sequences], None
+    if Path(source).suffix.lower() not in SUFFIXES:
+        known = [name for name, (task, _) in bundled.BUNDLED.items() if task == "classify"]
+        raise ValueError(f"data: expected one of {', '.join([*known, *SUFFIXES])}, got {source}")
+    return read_inputs(source, features, dtype, label=label)
 
 
 def _data(options: argparse.Namespace) -> fr.datasets.ClassificationData:
     """Return the parts to train and to test on, by name or from files."""
     if options.data in bundled.BUNDLED:
+        for argument, value in given(options, label="label", test="test").items():
+            raise ValueError(f"--{argument}: expected none for {options.data}, got {value}")
         found: fr.datasets.ClassificationData = bundled.BUNDLED[options.data][1]()
         return found
     train = read_labelled(options.data, label=options.label)
-    if options.test is not None:
-        test = read_labelled(options.test, label=options.label)
-        if unknown := set(test.labels) - set(train.class_names):
-            raise ValueError(
-                f"{options.test}: expected the classes of {options.data}, got {min(unknown)}"
-            )
-        return _parts(options.data, train, train, test)
+    test_path = Path(options.test or options.data)
+    if options.test is not None or _has_test_part(test_path):
+        test = read_labelled(
+            test_path,
+            label=options.label if test_path.suffix.lower() == ".csv" else None,
+            part="test" if _has_test_part(test_path) else None,
+        )
+        return _parts(train.class_names, (options.data, train), (test_path, test))
     rng = np.random.default_rng(options.seed)
     count = len(train.sequences)
     held_out = round(_HELD_OUT * count)
@@ -217,7 +227,15 @@ def _data(options: argparse.Namespace) -> fr.datasets.ClassificationData:
         raise ValueError(f"{options.data}: expected at least 3 sequences, got {count}")
     order = rng.permutation(count)
     parts = (np.sort(order[held_out:]), np.sort(order[:held_out]))
-    return _parts(options.data, train, *(_some(train, rows) for rows in parts))
+    return _parts(train.class_names, *((options.data, _some(train, rows)) for rows in parts))
+
+
+def _has_test_part(path: str | Path) -> bool:
+    """Return whether a file holds arrays of both parts, ``train_x`` and ``test_x``."""
+    if Path(path).suffix.lower() != ".npz":
+        return False
+    names = read_arrays(path).keys()
+    return "test_x" in names and "x" not in names
 
 
 def _some(data: LabelledSequences, rows: NDArray[np.int64]) -> LabelledSequences:
@@ -227,21 +245,22 @@ def _some(data: LabelledSequences, rows: NDArray[np.int64]) -> LabelledSequences
 
 
 def _parts(
-    path: str, whole: LabelledSequences, train: LabelledSequences, test: LabelledSequences
+    names: tuple[str, ...], *parts: tuple[str | Path, LabelledSequences]
 ) -> fr.datasets.ClassificationData:
-    for data in (train, test):
-        for n, sequence in enumerate(data.sequences):
-            if np.isnan(sequence).any():
-                raise ValueError(f"{path}: expected numbers without gaps, got one in sequence {n}")
-    position = {name: k for k, name in enumerate(whole.class_names)}
-    x, y = zip(
-        *(
-            (
-                [sequence.astype(np.float32) for sequence in data.sequences],
-                np.array([position[label] for label in data.labels], np.int64),
+    """Return the parts to train and to test on, each with the file it is from."""
+    features = parts[0][1].sequences[0].shape[1]
+    position = {name: k for k, name in enumerate(names)}
+    x: list[list[NDArray[np.float32]]] = []
+    y: list[NDArray[np.int64]] = []
+    for path, part in parts:
+        if unknown := set(part.labels) - set(names):
+            raise ValueError(f"{path}: expected the classes in training, got {min(unknown)}")
+        if part.sequences[0].shape[1] != features:
+            raise ValueError(
+                f"{path}: expected {features} features as in training, got "
+                f"{part.sequences[0].shape[1]}"
             )
-            for data in (train, test)
-        ),
-        strict=True,
-    )
-    return fr.datasets.ClassificationData(x[0], y[0], x[1], y[1], tuple(whole.class_names))
+        require_complete(path, part.sequences)
+        x.append([sequence.astype(np.float32) for sequence in part.sequences])
+        y.append(np.array([position[label] for label in part.labels], np.int64))
+    return fr.datasets.ClassificationData(x[0], y[0], x[1], y[1], tuple(names))

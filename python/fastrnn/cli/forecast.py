@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from fastrnn.cli import bundled
 from fastrnn.cli.arguments import Job, given, list_of
 from fastrnn.cli.outcome import Outcome, outcome
-from fastrnn.files import read_series
+from fastrnn.files import Series, read_series
 from fastrnn.forecasting import (
     Forecaster,
     ForecastOptions,
@@ -23,6 +25,8 @@ from fastrnn.forecasting import (
 )
 
 ARGUMENTS = ("horizon", "window", "quantiles", "difference", "strategy", "target", "held_out")
+_SHARE = 0.1
+_COLUMNS = "fastrnn_columns"  # of the metadata in files: names of targets and past covariates
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what is forecast; the other columns are known in the past only; default: all",
     )
     group.add_argument(
-        "--held-out", type=float, metavar="SHARE", help="of the end, for the test; default: 0.1"
+        "--held-out",
+        type=float,
+        metavar="SHARE",
+        help="of the end, for the test; default: 0.1, or the horizon if that is longer",
     )
 
 
@@ -59,9 +66,7 @@ def train(options: argparse.Namespace, job: Job) -> Outcome:
     options : Namespace
     job : Job
     """
-    names, values, covariates = _series(options)
-    share = 0.1 if options.held_out is None else options.held_out
-    held_out = round(share * len(values))
+    names, values, covariates, others = _series(options)
     forecaster = Forecaster(
         ForecastOptions(
             **given(
@@ -79,11 +84,7 @@ def train(options: argparse.Namespace, job: Job) -> Outcome:
         )
     )
     horizon = forecaster.options.horizon
-    if not horizon <= held_out < len(values):
-        raise ValueError(
-            f"--held-out: expected at least the horizon = {horizon} of {len(values)} steps, "
-            f"got {held_out}"
-        )
+    held_out = _held_out(options.held_out, len(values), horizon)
     cut = len(values) - held_out
     history_part, end = values[:cut], values[cut:]
     covered = (None, None) if covariates is None else (covariates[:cut], covariates[cut:])
@@ -106,7 +107,8 @@ def train(options: argparse.Namespace, job: Job) -> Outcome:
     naive = _naive_score(history_part, end, horizon, forecaster.options.difference or 1)
     forecaster.update(end, past_covariates=covered[1])
     if job.first:
-        forecaster.save(job.output)
+        columns = {"targets": names, "past": others}
+        forecaster.save(job.output, metadata={_COLUMNS: json.dumps(columns)})
     rows = _rows(forecaster, names)
     result = {
         "data": options.data,
@@ -128,43 +130,93 @@ def train(options: argparse.Namespace, job: Job) -> Outcome:
     return outcome(history, job, result, lines, title=title, loss="training loss")
 
 
-def predict(path: Path, data: str | None) -> tuple[dict[str, Any], list[str]]:
+def _held_out(share: float | None, steps: int, horizon: int) -> int:
+    """Return how many steps at the end are for the test."""
+    if share is not None and not 0 < share < 1:
+        raise ValueError(f"--held-out: expected a share above 0 and below 1, got {share:g}")
+    held_out = max(round(_SHARE * steps), horizon) if share is None else round(share * steps)
+    if horizon >= steps:
+        raise ValueError(
+            f"--horizon: expected less than the {steps} steps there are, got {horizon}"
+        )
+    if not horizon <= held_out < steps:
+        raise ValueError(
+            f"--held-out: expected at least the horizon = {horizon} of {steps} steps, got "
+            f"{held_out}"
+        )
+    return held_out
+
+
+def predict(
+    path: Path, metadata: dict[str, str], data: str | None
+) -> tuple[dict[str, Any], list[str]]:
     """Return forecasts behind what the model knows, as JSON values and as lines.
 
     Parameters
     ----------
     path : Path
         Of the model.
+    metadata : dict
+        Of its file.
     data : str or None
         A file with later observations, which come first.
     """
     forecaster = Forecaster.load(path)
+    targets, past = _columns(path, metadata)
     if data is not None:
-        forecaster.update(read_series(data).values)
-    rows = _rows(forecaster, None)
+        series = read_series(data)
+        if len(targets + past) == len(series.feature_names) == 1:  # whatever its name
+            series = replace(series, feature_names=targets)
+        forecaster.update(
+            _chosen(data, series, targets),
+            past_covariates=_chosen(data, series, past) if past else None,
+        )
+    rows = _rows(forecaster, targets)
     return {"forecasts": rows}, _lines(rows)
+
+
+def _columns(path: Path, metadata: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the targets and of the past covariates of a model's file."""
+    try:
+        columns = json.loads(metadata[_COLUMNS])
+        return tuple(map(str, columns["targets"])), tuple(map(str, columns["past"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise ValueError(f"{path}: expected a model written by fastrnn train") from error
+
+
+def _chosen(source: str, series: Series, names: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return columns by name."""
+    known = series.feature_names
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{source}: expected a column {name}, got {', '.join(known)}")
+    return series.values[:, [known.index(name) for name in names]]
 
 
 def _series(
     options: argparse.Namespace,
-) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64] | None]:
-    """Return the targets' names, their values (T, F), and the other columns (T, P) if any."""
+) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64] | None, tuple[str, ...]]:
+    """Return the targets' names and values (T, F), the other columns (T, P) if any, their names."""
     if options.data in bundled.BUNDLED:
         if options.target is not None:
-            raise ValueError(f"--target: expected none for {options.data}, got {options.target}")
+            raise ValueError(
+                f"--target: expected none for {options.data}, got {', '.join(options.target)}"
+            )
         found = bundled.BUNDLED[options.data][1]()
-        return (options.data,), found.values.astype(np.float64)[:, None], None
+        return (options.data,), found.values.astype(np.float64)[:, None], None, ()
     series = read_series(options.data)
     names = series.feature_names
     if options.target is None:
-        return names, series.values, None
-    for name in options.target:
+        return names, series.values, None, ()
+    targets = tuple(options.target)
+    for k, name in enumerate(targets):
         if name not in names:
-            raise ValueError(f"--target: expected one of {', '.join(names)}, got {name}")
-    chosen = [names.index(name) for name in options.target]
-    others = [k for k in range(len(names)) if k not in chosen]
-    covariates = series.values[:, others] if others else None
-    return tuple(options.target), series.values[:, chosen], covariates
+            raise ValueError(f"--target: expected one of {', '.join(names)}, got {name or 'none'}")
+        if name in targets[:k]:
+            raise ValueError(f"--target: expected each column once, got {name} twice")
+    others = tuple(name for name in names if name not in targets)
+    covariates = _chosen(options.data, series, others) if others else None
+    return targets, _chosen(options.data, series, targets), covariates, others
 
 
 def _naive_score(
@@ -178,14 +230,13 @@ def _naive_score(
     return mean_absolute_scaled_error(actual, np.concatenate(found), known, period)
 
 
-def _rows(forecaster: Forecaster, names: tuple[str, ...] | None) -> list[dict[str, Any]]:
+def _rows(forecaster: Forecaster, names: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return one row for each step ahead and target."""
     levels = forecaster.options.quantiles
     found = np.asarray(
         forecaster.forecast() if levels is None else forecaster.forecast_quantiles(), np.float64
     )
     targets = found.reshape(found.shape[0], -1, 1 if levels is None else len(levels))
-    names = names or tuple(f"x{k}" for k in range(targets.shape[1]))
     rows = []
     for step, of_step in enumerate(targets, 1):
         for name, numbers in zip(names, of_step, strict=True):

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
+import time
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fastrnn.cli import generate, info, predict, train
+from fastrnn.parallel import communicator_of_job
 
 _COMMANDS = (train, predict, generate, info)
 
 
+class _UsageError(Exception):
+    """Arguments that cannot be understood; the whole line."""
+
+
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)  # a new option would break scripts
+
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        raise _UsageError(f"{self.prog}: error: {message}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,23 +47,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0; 2 after an error, which is one line on standard error; 130 after Ctrl-C.
+        Exit status: 0; 2 after an error, which is one line on standard error; 130 after Ctrl-C;
+        141 if nobody reads the output any more. In an MPI job an error ends all processes.
     """
     try:
-        options = _parser().parse_args(arguments)
-        return int(options.run(options))
-    except SystemExit as stop:  # argparse: help and usage errors
-        return int(stop.code or 0)
+        status = _run(arguments)
+        _flush()
     except KeyboardInterrupt:
-        return _failed("interrupted", 130)
+        return _failed("fastrnn: error: interrupted", 130)
     except BrokenPipeError:  # the reader has gone, as `head` does
-        sys.stderr.close()
+        _drop_output()
         return 141
-    except (OSError, ValueError, TypeError, RuntimeError, ArithmeticError, ImportError) as error:
-        return _failed(str(error) or type(error).__name__)
+    except _UsageError as error:
+        return _failed(str(error))
+    except (
+        OSError, ValueError, TypeError, RuntimeError, ArithmeticError, ImportError, MemoryError,
+    ) as error:  # fmt: skip
+        return _failed(f"fastrnn: error: {str(error) or type(error).__name__}")
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as stop:  # argparse: after --help
+        return int(stop.code or 0)
+    return int(options.run(options))
 
 
 def _failed(message: str, status: int = 2) -> int:
+    """Print one line; in a job of several processes, end them all."""
     line = " ".join(message.split())
-    print(f"fastrnn: error: {line}", file=sys.stderr)
+    try:
+        _flush()
+    except OSError:
+        _drop_output()
+    communicator = None
+    with contextlib.suppress(ImportError):
+        communicator = communicator_of_job()
+    if communicator is None:
+        print(line, file=sys.stderr)
+    else:
+        if communicator.rank:
+            time.sleep(1)  # what fails in all processes is said by the first
+        communicator.abort(line)
     return status
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """Send what is not written yet nowhere: Python would fail over it once more at its end."""
+    with contextlib.suppress(OSError):  # of an output that is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

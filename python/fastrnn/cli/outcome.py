@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +63,28 @@ def outcome(
         "picture": str(picture) if pictured else None,
     }
     if history.interrupted:
-        lines = [*lines, f"interrupted after {history.steps} steps"]
+        more = "" if job.checkpoint is None else f"; go on with --resume {job.checkpoint}"
+        lines = [*lines, f"interrupted after {history.steps} steps{more}"]
     lines = [*lines, f"model: {job.output}" + (f", curves: {picture}" if pictured else "")]
     return Outcome(result, lines, history.interrupted)
+
+
+def show(result: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
+    """Print JSON values as one object on one line, or the lines for people.
+
+    Parameters
+    ----------
+    result : dict
+        JSON values; numbers that are not finite, which JSON does not have, become null.
+    lines : list of str
+    as_json : bool
+    """
+    print(json.dumps(_finite(result), allow_nan=False) if as_json else "\n".join(lines))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

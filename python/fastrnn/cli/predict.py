@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from fastrnn.cli import arguments, classify, forecast
+from fastrnn.cli.outcome import show
 from fastrnn.serialization import load_with_metadata
 
 _EXAMPLES = """\
@@ -16,6 +16,9 @@ examples:
   fastrnn predict gestures.safetensors new.npz --json
   fastrnn predict sales.safetensors this-week.csv
 """
+
+
+_IS_TEXT = "fastrnn_char_lm"  # as CharLM.save marks its files
 
 
 def add_parser(commands: Any) -> None:
@@ -31,9 +34,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "data",
         nargs="?",
-        help="for classes: a bundled data set (its test part), .npz with x (N, T, F) and maybe "
-        "lengths (N,), .npy (N, T, F) or (T, F), .ts, .csv with one sequence, a line per step; for "
-        "forecasts: observations behind those in training, or nothing",
+        help="for classes: japanese-vowels (its test part) or a file like those for training, "
+        "with or without classes; an .npy, or a .csv with one sequence, a row per step. For "
+        "forecasts: the observations that came after those in training; or nothing",
     )
     arguments.add_threads(parser)
     arguments.add_json(parser)
@@ -45,12 +48,13 @@ def run(options: argparse.Namespace) -> int:
     arguments.set_threads(options)
     model, metadata = load_with_metadata(options.model)
     if "fastrnn_forecaster" in metadata:
-        result, lines = forecast.predict(options.model, options.data)
+        result, lines = forecast.predict(options.model, metadata, options.data)
     elif metadata.get("task") == "classification":
-        result, lines = classify.predict(model, metadata, options.data)
+        result, lines = classify.predict(options.model, model, metadata, options.data)
     else:
         raise ValueError(
-            f"{options.model}: expected a classifier or a forecaster, got another model"
+            f"{options.model}: expected a classifier or a forecaster from fastrnn train, got "
+            + ("a model of text: see fastrnn generate" if _IS_TEXT in metadata else "another model")
         )
-    print(json.dumps(result) if options.json else "\n".join(lines))
+    show(result, lines, as_json=options.json)
     return 0

@@ -16,6 +16,7 @@ from fastrnn.text import split_text
 
 ARGUMENTS = ("steps", "max_seconds", "tied_embeddings")
 _PARTS = (0.9, 0.05, 0.05)
+_LEAST = 40  # two characters for each of the smaller parts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +39,13 @@ def train(options: argparse.Namespace, job: Job) -> Outcome:
     """
     load = bundled.BUNDLED[options.data][1] if options.data in bundled.BUNDLED else None
     whole = read_text(Path(options.data)) if load is None else load()
+    if options.max_seconds is not None and (job.checkpoint or job.communicator):
+        raise ValueError(
+            "--max-seconds: expected none with --checkpoint, --resume or several processes: what "
+            "is trained follows from the clock then"
+        )
+    if len(whole) < _LEAST:
+        raise ValueError(f"{options.data}: expected at least {_LEAST} characters, got {len(whole)}")
     training, validation, test = split_text(whole, _PARTS)
     model = fr.CharLM(
         seed=options.seed,

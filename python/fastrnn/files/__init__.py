@@ -2,6 +2,7 @@
 
 from fastrnn.files.arrays import read_array_series, read_arrays, read_npz_labelled
 from fastrnn.files.contents import LabelledSequences, Series
+from fastrnn.files.csv_inputs import read_csv_inputs
 from fastrnn.files.csv_labelled import read_csv_labelled
 from fastrnn.files.csv_series import read_csv_series
 from fastrnn.files.inputs import read_inputs
@@ -15,6 +16,7 @@ __all__ = [
     "guess_task",
     "read_array_series",
     "read_arrays",
+    "read_csv_inputs",
     "read_csv_labelled",
     "read_csv_series",
     "read_inputs",

@@ -106,18 +106,17 @@ def read_npz_labelled(path: str | Path, *, part: str | None = None) -> LabelledS
     """
     arrays = read_arrays(path)
     prefix = "train_" if part is None and "x" not in arrays else f"{part}_" if part else ""
-    x, y = _required(path, arrays, f"{prefix}x"), _required(path, arrays, f"{prefix}y")
+    x, y = required(path, arrays, f"{prefix}x"), required(path, arrays, f"{prefix}y")
     if y.dtype.kind not in "iuU" or y.ndim != 1:
         raise ValueError(
             f"{path}: {prefix}y: expected integers or text of shape (N,), got {y.dtype} {y.shape}"
         )
-    _require_numbers(path, f"{prefix}x", x)
+    require_numbers(path, f"{prefix}x", x)
     lengths = arrays.get(f"{prefix}lengths")
     if lengths is not None:
-        _check_lengths(path, f"{prefix}lengths", lengths, len(y))
-    if lengths is not None and x.ndim == 2 and int(lengths.sum()) == len(x):
-        ends = np.cumsum(lengths, dtype=np.int64)[:-1]
-        pieces = np.split(x, ends)
+        check_lengths(path, f"{prefix}lengths", lengths, len(y))
+    if lengths is not None and is_end_to_end(x, lengths):
+        pieces = split(x, lengths)
     else:
         x = x[..., None] if x.ndim == 2 else x
         if x.ndim != 3 or len(x) != len(y):
@@ -156,26 +155,74 @@ def read_array_series(path: str | Path) -> Series:
     """
     arrays = read_arrays(path)
     name = "values" if "values" in arrays else "x"
-    values = _required(path, arrays, name)
-    _require_numbers(path, name, values)
+    values = required(path, arrays, name)
+    require_numbers(path, name, values)
     values = values[:, None] if values.ndim == 1 else values
     if values.ndim != 2 or not values.size:
         raise ValueError(f"{path}: {name}: expected shape (T,) or (T, F), got {values.shape}")
     return Series(values.astype(np.float64), default_names(values.shape[1]), None)
 
 
-def _required(path: str | Path, arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
+def is_end_to_end(x: NDArray[Any], lengths: NDArray[Any]) -> bool:
+    """Return whether x (sum of lengths, F) holds sequences of these lengths one after another.
+
+    Parameters
+    ----------
+    x : ndarray of any shape
+    lengths : ndarray of int, (N,)
+    """
+    return x.ndim == 2 and lengths.dtype.kind in "iu" and int(lengths.sum()) == len(x)
+
+
+def split(x: NDArray[Any], lengths: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return the sequences (T_n, F) of x, where they are one after another.
+
+    Parameters
+    ----------
+    x : ndarray, (sum of lengths, F)
+    lengths : ndarray of int, (N,)
+    """
+    return np.split(x, np.cumsum(lengths, dtype=np.int64)[:-1])
+
+
+def required(path: str | Path, arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
+    """Return an array of a file by name, or raise ValueError if there is none.
+
+    Parameters
+    ----------
+    path : str or Path
+        For messages.
+    arrays : dict of str to ndarray
+    name : str
+    """
     if name not in arrays:
         raise ValueError(f"{path}: expected an array {name}, got {', '.join(arrays) or 'none'}")
     return arrays[name]
 
 
-def _require_numbers(path: str | Path, name: str, values: NDArray[Any]) -> None:
+def require_numbers(path: str | Path, name: str, values: NDArray[Any]) -> None:
+    """Raise ValueError if an array does not hold real numbers.
+
+    Parameters
+    ----------
+    path : str or Path
+    name : str
+    values : ndarray of any shape
+    """
     if values.dtype.kind not in "fiu":
         raise ValueError(f"{path}: {name}: expected numbers, got {values.dtype}")
 
 
-def _check_lengths(path: str | Path, name: str, lengths: NDArray[Any], count: int) -> None:
+def check_lengths(path: str | Path, name: str, lengths: NDArray[Any], count: int) -> None:
+    """Raise ValueError unless lengths are integers of at least 1, (count,).
+
+    Parameters
+    ----------
+    path : str or Path
+    name : str
+    lengths : ndarray of any shape
+    count : int
+    """
     if lengths.dtype.kind not in "iu" or lengths.shape != (count,):
         raise ValueError(
             f"{path}: {name}: expected integers of shape (N,) = ({count},), got {lengths.dtype} "

@@ -95,16 +95,11 @@ def _wide(table: Table, label: int, labels: list[str]) -> LabelledSequences:
 
 
 def _long(table: Table, label: int, labels: list[str]) -> LabelledSequences:
-    identity, step = table.named(IDENTITY), table.named(STEP)
-    columns = [
-        k for k in range(table.width) if k not in (label, identity, step) and not table.is_dates(k)
-    ]
-    if identity is None or not columns:
+    columns = feature_columns(table, label)
+    if not columns:
         raise ValueError(f"{table.path}: expected columns of features beside id and class")
     values = table.numbers(columns)
-    rows: dict[str, list[int]] = {}
-    for n, key in enumerate(table.texts(identity)):
-        rows.setdefault(key, []).append(n)
+    rows = rows_by_identity(table)
     for key, places in rows.items():
         for n in places[1:]:
             if labels[n] != labels[places[0]]:
@@ -112,8 +107,6 @@ def _long(table: Table, label: int, labels: list[str]) -> LabelledSequences:
                     f"{table.path}: line {table.lines[n]}: expected class {labels[places[0]]} as "
                     f"in other rows of id {key}, got {labels[n]}"
                 )
-    if step is not None:
-        _check_steps(table, step, rows)
     names = [table.names[k] if table.names else "" for k in columns]
     default = default_names(len(columns))
     of_sequences = tuple(labels[places[0]] for places in rows.values())
@@ -123,6 +116,43 @@ def _long(table: Table, label: int, labels: list[str]) -> LabelledSequences:
         sorted_names(of_sequences),
         tuple(name or other for name, other in zip(names, default, strict=True)),
     )
+
+
+def feature_columns(table: Table, label: int | None) -> list[int]:
+    """Return the positions of the columns of features: neither class, id nor step, nor dates.
+
+    Parameters
+    ----------
+    table : Table
+    label : int or None
+        The column of the class, if there is one.
+    """
+    other = (label, table.named(IDENTITY), table.named(STEP))
+    return [k for k in range(table.width) if k not in other and not table.is_dates(k)]
+
+
+def rows_by_identity(table: Table) -> dict[str, list[int]]:
+    """Return the positions of the rows of each sequence in the long layout.
+
+    Parameters
+    ----------
+    table : Table
+        With a column ``id``.
+
+    Raises
+    ------
+    ValueError
+        If a column ``step`` does not increase within a sequence.
+    """
+    identity, step = table.named(IDENTITY), table.named(STEP)
+    if identity is None:
+        raise ValueError(f"{table.path}: expected a column {IDENTITY}")
+    rows: dict[str, list[int]] = {}
+    for n, key in enumerate(table.texts(identity)):
+        rows.setdefault(key, []).append(n)
+    if step is not None:
+        _check_steps(table, step, rows)
+    return rows
 
 
 def _check_steps(table: Table, step: int, rows: dict[str, list[int]]) -> None:

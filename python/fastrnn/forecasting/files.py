@@ -30,6 +30,7 @@ def write(
     sizes: Sizes,
     memories: Sequence[Memory],
     covariate_scales: Scales,
+    metadata: dict[str, str] | None = None,
 ) -> None:
     """Write a forecaster; an interrupted call leaves what was there before.
 
@@ -41,6 +42,8 @@ def write(
     sizes : Sizes
     memories : sequence of Memory
     covariate_scales : pair of Scale or None
+    metadata : dict of str to str or None, default None
+        More to keep.
     """
     content = {
         "format": _FORMAT,
@@ -50,7 +53,7 @@ def write(
         "covariate_scales": [None if s is None else asdict(s) for s in covariate_scales],
     }
     text = json.dumps(content, default=np.ndarray.tolist)  # floats come back bit for bit
-    serialization.save(model, path, metadata={_KEY: text})
+    serialization.save(model, path, metadata=(metadata or {}) | {_KEY: text})
 
 
 def read(

@@ -283,13 +283,15 @@ class Forecaster:
             scores.append(scaled_error(errors, memory.naive_error))
         return float(np.mean(scores))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, metadata: dict[str, str] | None = None) -> None:
         """Write network, options, scales and the ends of the series to one file.
 
         Parameters
         ----------
         path : path-like
             A safetensors file; `fastrnn.load` reads the network alone. Replaced at once.
+        metadata : dict of str to str or None, default None
+            More to keep in the file; see `fastrnn.serialization.load_with_metadata`.
 
         Raises
         ------
@@ -299,7 +301,7 @@ class Forecaster:
             If the file cannot be written.
         """
         files.write(path, self._fitted(), self.options, self._sizes, self._memories,
-                    self._covariate_scales)  # fmt: skip
+                    self._covariate_scales, metadata)  # fmt: skip
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Forecaster:
