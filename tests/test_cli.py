@@ -8,18 +8,14 @@ import numpy as np
 import pytest
 
 import fastrnn as fr
+from cli_cases import own_folder, refused  # noqa: F401
 from fastrnn.cli import curves as curves_module
-from fastrnn.cli import main
+from fastrnn.cli import main, outcome
 
 FAST = ["--epochs", "2", "--hidden-size", "8"]
 
 
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    before = fr.get_num_threads()
-    yield
-    fr.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def train(capsys, *arguments):
@@ -28,17 +24,6 @@ def train(capsys, *arguments):
     assert shown.err == ""
     assert shown.out.count("\n") == 1
     return json.loads(shown.out)
-
-
-def refused(capsys, *arguments):
-    """Run what must fail; return its one line."""
-    assert main(list(arguments)) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.count("\n") == 1
-    assert "error: " in shown.err
-    assert "Traceback" not in shown.err
-    return shown.err
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
@@ -82,6 +67,7 @@ def test_seeds_and_threads(capsys, tmp_path):
 
 def test_the_picture_comes_where_matplotlib_is(capsys, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
+    monkeypatch.setattr(outcome, "save_curves", curves_module.save_curves)
     result = train(capsys, "--output", "a.safetensors")
     assert (tmp_path / result["picture"]).read_bytes().startswith(b"\x89PNG")
     monkeypatch.setattr(curves_module.importlib.util, "find_spec", lambda name: None)
