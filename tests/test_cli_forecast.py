@@ -86,6 +86,9 @@ def test_columns_that_are_not_there(capsys, tmp_path):
     run(capsys, "train", "sales.csv", "--target", "units", *FAST)
     message = "units.csv: expected a column price, got units"  # never the units for the price
     assert message in refused(capsys, "predict", "sales.safetensors", "units.csv")
+    write_series(tmp_path / "sold.csv", sales(9)[:, :1], names=["sold"])
+    message = "sold.csv: expected a column units, got sold"
+    assert message in refused(capsys, "predict", "sales.safetensors", "sold.csv")
     message = "--target: expected one of units, price, got unit"
     assert message in refused(capsys, "train", "sales.csv", "--target", "unit")
     message = "--target: expected each column once, got units twice"

@@ -29,15 +29,17 @@ FOX = "the quick brown fox jumps over the lazy dog.\n"
 
 
 def press_ctrl_c(monkeypatch, step):
-    """Let Ctrl-C be pressed at a step of training."""
-    on_step = fr.callbacks.Checkpoint.on_step
+    """Let Ctrl-C be pressed at a step of training; return a list of the steps that were taken."""
+    on_step, steps = fr.callbacks.Checkpoint.on_step, []
 
     def pressed(self, run):
+        steps.append(run.step)
         if run.step == step:
             signal.raise_signal(signal.SIGINT)
         on_step(self, run)
 
     monkeypatch.setattr(fr.callbacks.Checkpoint, "on_step", pressed)
+    return steps
 
 
 @pytest.mark.parametrize("data", ["japanese-vowels", "sunspots", "fox.txt"])
@@ -56,12 +58,15 @@ def test_ctrl_c_and_resume_give_the_file_of_an_uninterrupted_run(
     assert result["interrupted"]
     assert result["steps"] == 12
     assert (tmp_path / "part.st").read_bytes() != (tmp_path / "whole.st").read_bytes()
+    taken = press_ctrl_c(monkeypatch, None)
     result = run(capsys, *arguments, "--output", "resumed.st", "--resume", "c")
+    assert len(taken) == result["steps"] - 12
     assert not result["interrupted"]
     assert result["epochs"] == 3
     assert (tmp_path / "resumed.st").read_bytes() == (tmp_path / "whole.st").read_bytes()
     # The checkpoint was written on: there is nothing left to do.
     run(capsys, *arguments, "--output", "again.st", "--resume", "c")
+    assert len(taken) == result["steps"] - 12
     assert (tmp_path / "again.st").read_bytes() == (tmp_path / "whole.st").read_bytes()
 
 
@@ -180,17 +185,39 @@ def mpiexec(*arguments, script=None):
     )  # fmt: skip
 
 
+#: The command line, with the number of sums of gradients behind on standard error.
+COUNTED = """
+import sys
+from fastrnn import parallel
+from fastrnn.cli import main
+
+sizes = []
+add = parallel.MPICommunicator.sum
+
+def counted(self, vector):
+    sizes.append(vector.size)
+    add(self, vector)
+
+parallel.MPICommunicator.sum = counted
+status = main(sys.argv[1:])
+sys.stderr.write(f"{sum(size > 100 for size in sizes)}\\n")
+sys.exit(status)
+"""
+
+
 @pytest.mark.parametrize("data", ["japanese-vowels", "sunspots", "fox.txt"])
 def test_two_processes_train_as_one(data, capsys, tmp_path):
     (tmp_path / "fox.txt").write_text(FOX * 60)
     arguments = ("train", data, *FAST, "--json")
-    done = mpiexec(*arguments, "--output", "two.st", "--checkpoint", "c")
+    done = mpiexec(*arguments, "--output", "two.st", "--checkpoint", "c", script=COUNTED)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    sums = list(map(int, done.stderr.split()))
     (line,) = done.stdout.splitlines()  # one process prints
     result = fr.cli.classify.json.loads(line)
     alone = run(capsys, *arguments[:-1], "--output", "one.st")
     assert result["steps"] == alone["steps"]
+    assert len(sums) == 2
+    assert min(sums) >= result["steps"]
     assert_near(
         fr.load("two.st").parameter_vector, fr.load("one.st").parameter_vector, "parameters"
     )
