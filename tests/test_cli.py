@@ -3,14 +3,15 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastrnn as fr
 from cli_cases import own_folder, refused  # noqa: F401
+from fastrnn.cli import bundled, main, outcome
 from fastrnn.cli import curves as curves_module
-from fastrnn.cli import main, outcome
 
 FAST = ["--epochs", "2", "--hidden-size", "8"]
 
@@ -198,3 +199,13 @@ def test_as_a_process(tmp_path):
     assert bad.stdout == ""
     assert bad.stderr.count("\n") == 1
     assert run("--help").returncode == 0
+
+
+@pytest.mark.parametrize("data", ["japanese-vowels", "sunspots", "python-topics"])
+def test_the_page_has_all_keys(data, capsys, monkeypatch):
+    monkeypatch.setitem(bundled.BUNDLED, "python-topics", ("text", lambda: "some text " * 30))
+    page = (Path(__file__).parents[1] / "docs" / "command_line.md").read_text(encoding="utf-8")
+    table = page.split("| command | keys |")[1]
+    assert main(["train", data, *FAST, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [key for key in result if f"`{key}`" not in table] == []
