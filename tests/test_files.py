@@ -424,7 +424,7 @@ def test_arguments_for_other_files_and_other_suffixes(tmp_path):
     for read in (files.guess_task, files.read_labelled, files.read_series):
         with pytest.raises(ValueError, match=r"a\.doc: expected .*\.csv.*, got '\.doc'"):
             read("a.doc")
-    with pytest.raises(ValueError, match=r"expected one of \.npz, \.npy, \.csv, got '\.doc'"):
+    with pytest.raises(ValueError, match=r"expected one of \.npz, .*, \.ts, got '\.doc'"):
         files.read_inputs("a.doc", 1, np.dtype("float32"))
 
 
@@ -434,6 +434,16 @@ def test_inputs(tmp_path):
     assert (x.shape, x.dtype, lengths.tolist()) == ((2, 3, 4), np.float32, [3, 2])
     path = write(tmp_path / "a.csv", ["a,b", "1,2"])
     x, lengths = files.read_inputs(path, 2, np.dtype("float64"))
-    assert (x.tolist(), x.dtype, lengths) == ([[[1, 2]]], np.float64, None)
-    with pytest.raises(ValueError, match=r"expected shape \(N, T, 3\), got \(1, 1, 2\)"):
+    assert ([row.tolist() for row in x], x[0].dtype, lengths) == ([[[1, 2]]], np.float64, None)
+    with pytest.raises(ValueError, match="expected 3 columns of features, got a, b"):
         files.read_inputs(path, 3, np.dtype("float64"))
+    np.savez(tmp_path / "a.npz", x=np.arange(10).reshape(5, 2), lengths=[3, 2])
+    x, lengths = files.read_inputs(tmp_path / "a.npz", 2, np.dtype("float32"))
+    assert ([row.shape for row in x], lengths) == ([(3, 2), (2, 2)], None)  # end to end
+    x = np.ones((2, 3, 2))
+    x[1, 2] = np.nan
+    np.savez(tmp_path / "a.npz", x=x, lengths=[3, 2])
+    assert files.read_inputs(tmp_path / "a.npz", 2, np.dtype("float32"))[1].tolist() == [3, 2]
+    np.savez(tmp_path / "a.npz", x=x)
+    with pytest.raises(ValueError, match="without gaps, got one in sequence 1 at step 2"):
+        files.read_inputs(tmp_path / "a.npz", 2, np.dtype("float32"))
