@@ -277,6 +277,7 @@ def test_guess_task_of_arrays(arrays, task, tmp_path):
         ("ts", ["@classLabel true a"], "expected @data, got a file without it"),
         ("ts", ["@classLabel true a", "@data"], "expected sequences after @data, got none"),
         ("ts", ["@classLabel false", "@data", "1"], "expected @classLabel true and the classes"),
+        ("ts", ["@classLabel", "@data", "1:a"], "expected @classLabel true and the classes"),
         ("ts", ["@timeStamps true", "@classLabel true a", "@data", "1:a"], "@timeStamps false"),
         ("ts", ["@dimensions x", "@classLabel true a", "@data", "1:a"],
          "@dimensions: expected a number of at least 1, got x"),

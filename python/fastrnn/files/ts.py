@@ -30,7 +30,7 @@ class Header:
     @property
     def classes(self) -> tuple[str, ...] | None:
         """Return the declared classes, () where none are listed; None without classes."""
-        flag, *names = self.directives.get("classlabel", "false").split()
+        flag, *names = (self.directives.get("classlabel") or "false").split()
         return tuple(names) if flag.lower() == "true" else None
 
 
