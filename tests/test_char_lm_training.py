@@ -115,3 +115,14 @@ def test_training_goes_on_with_the_same_bits(step, tmp_path):
 def test_the_clock_is_for_training_in_one_go_and_one_process(tmp_path):
     with pytest.raises(ValueError, match="resume: expected None with max_seconds"):
         fr.CharLM(8).fit("abc" * 99, max_seconds=1.0, resume=tmp_path / "a")
+
+
+def test_a_refused_argument_leaves_the_model_that_there_was(tmp_path):
+    model = fr.CharLM(hidden_size=4, seed=0)
+    history = model.fit("abc" * 99, epochs=1, progress=False)
+    network, vocabulary = model.model, model.vocabulary
+    with pytest.raises(FileNotFoundError):
+        model.fit("abcd" * 99, epochs=1, progress=False, resume=tmp_path / "missing")
+    with pytest.raises(ValueError, match="progress"):
+        model.fit("abcd" * 99, epochs=1, progress="loud")
+    assert (model.model, model.vocabulary, model.history) == (network, vocabulary, history)

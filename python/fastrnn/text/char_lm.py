@@ -236,6 +236,7 @@ class CharLM:
         shown = None
         if held_out is not None:
             shown = ParallelStreams(held_out[:-1], held_out[1:], parts_of(held_out), 256)
+        before = self.vocabulary, self.model
         self.vocabulary, self.model = vocabulary, model
         try:
             return trainer.fit(
@@ -247,8 +248,13 @@ class CharLM:
                 progress=progress,
                 resume=resume,
             )
+        except (TypeError, ValueError, OSError):
+            if not trainer.history.steps:  # of an argument: nothing was trained
+                self.vocabulary, self.model = before
+            raise
         finally:
-            self.history = trainer.history
+            if self.model is model:
+                self.history = trainer.history
 
     def _network(self, num_tokens: int) -> Sequential:
         last = self.hidden_size if isinstance(self.hidden_size, int) else self.hidden_size[-1]
