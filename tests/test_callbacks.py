@@ -9,6 +9,7 @@ import pytest
 
 import fastrnn as fr
 from fastrnn.testing import assert_near, assert_same_bits
+from fastrnn.training import Evaluation
 from training_cases import classifier, sums
 
 
@@ -284,3 +285,48 @@ def test_the_same_bits_with_callbacks_as_without(tmp_path):
         fr.Trainer(model, callbacks=callbacks).fit(sums(ragged=True), epochs=2, seed=0)
         results.append(model.parameter_vector.copy())
     assert_same_bits(results[1], results[0], "parameters")
+
+
+@pytest.mark.parametrize("losses", [[np.nan, 0.5, 0.4, 0.6], [0.4, np.nan, np.nan, 0.3]])
+def test_a_validation_loss_of_nan_is_never_the_best(losses, monkeypatch):
+    trainer, values, vectors = fr.Trainer(classifier()), iter(losses), []
+
+    def scripted(data):
+        vectors.append(trainer.model.parameter_vector.copy())
+        return Evaluation(next(values))
+
+    monkeypatch.setattr(trainer, "evaluate", scripted)
+    history = trainer.fit(sums(8), sums(8), epochs=4, seed=0, patience=4, progress=False)
+    best = int(np.nanargmin(losses))
+    assert history.best_epoch == best
+    assert_same_bits(trainer.model.parameter_vector, vectors[best], "parameters")
+
+
+def test_the_learning_rate_is_as_before_where_a_callback_fails_at_the_end():
+    class Fails(fr.callbacks.Callback):
+        def on_end(self, run):
+            raise KeyError("end")
+
+    half = fr.callbacks.LearningRate(lambda step: 0.5)
+    trainer = fr.Trainer(classifier(), optimizer=fr.optim.SGD(0.1), callbacks=[half, Fails()])
+    with pytest.raises(KeyError, match="end"):
+        trainer.fit(sums(8), epochs=1, seed=0, progress=False)
+    assert trainer.optimizer.learning_rate == 0.1
+
+
+def test_a_metric_cannot_stand_for_the_loss():
+    def loss(outputs, targets, mask):
+        return 1.0
+
+    with pytest.raises(ValueError, match=r"metrics\[0\]: expected another name than loss"):
+        fr.Trainer(classifier(), metrics=[loss])
+
+
+def test_batches_without_weight_do_not_enter_metrics():
+    def share(outputs, targets, mask):
+        return float(np.mean(targets[mask > 0])) if mask.any() else np.nan
+
+    x, y = sums(12)
+    data = fr.data.Dataset(x, y, sample_weight=np.repeat([0.0, 1.0], [4, 8]))
+    found = fr.Trainer(classifier(), metrics=[share]).evaluate(data, batch_size=4)
+    assert found.metrics["share"] == pytest.approx(y[4:].mean())

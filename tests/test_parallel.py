@@ -128,7 +128,8 @@ def test_one_addition_of_gradients_per_step():
         return trainer.fit(data, epochs=2, seed=0, progress=False, **arguments).steps
 
     steps = communicator.run(work)[0]
-    assert communicator.calls == steps + 1  # one for the parameters to begin with
+    # one for the parameters to begin with; one at the end, whether Ctrl-C came behind the last step
+    assert communicator.calls == steps + 2
 
 
 def test_without_a_seed_all_have_the_order_of_the_first():
@@ -284,7 +285,7 @@ print(f"{history.interrupted} after {history.steps}", flush=True)
 """
     done = mpiexec(2, script)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["True after 4"] * 2
+    assert done.stdout.count("True after 4") == 2  # on one line, if they print at once
 
 
 def test_without_mpi4py_the_extra_is_named(monkeypatch):

@@ -224,6 +224,17 @@ def test_ctrl_c_ends_at_the_next_step_with_the_best_parameters():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_ctrl_c_behind_the_last_step_is_not_lost():
+    class PressAtTheEnd(fr.callbacks.Callback):
+        def on_epoch(self, run):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    trainer = fr.Trainer(classifier(), callbacks=[PressAtTheEnd()])
+    history = trainer.fit(sums(8), epochs=1, seed=0, progress=False)
+    assert history.interrupted
+    assert len(history.epochs) == 1
+
+
 def test_a_second_ctrl_c_ends_at_once():
     trainer = fr.Trainer(classifier(), callbacks=[PressCtrlC(3, times=2)])
     with pytest.raises(KeyboardInterrupt):
@@ -419,6 +430,29 @@ def test_rewriting_alone_is_not_what_is_refused(checkpoint):
         checkpoint, fr.callbacks.Checkpoint(checkpoint), InterruptAt(None)
     )
     assert trainer.fit(data, progress=False, resume=checkpoint, **arguments).steps > 5
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("loss", "loss: expected .*2.0.* as given"), ("class_weight", "class_we")]
+)
+def test_other_options_of_training_are_refused(name, message, tmp_path):
+    path = tmp_path / "run.safetensors"
+    x, y = sums(8)
+    numbers = {"loss": y[:, None].astype(np.float32), "class_weight": y}
+    options = {
+        "loss": [{"loss": fr.losses.Huber(delta)} for delta in (1.0, 2.0)],
+        "class_weight": [{"class_weight": {0: weight}} for weight in (1.0, 2.0)],
+    }[name]
+    outputs = 1 if name == "loss" else 2
+    for given in (options[0], *options):
+        model = fr.Sequential([fr.GRU(1, 4, seed=0), fr.Last(), fr.Linear(4, outputs, seed=1)])
+        trainer = fr.Trainer(model, callbacks=[fr.callbacks.Checkpoint(path)], **given)
+        resume = path if path.exists() else None
+        if given is options[1]:
+            with pytest.raises(ValueError, match=message):
+                trainer.fit((x, numbers[name]), epochs=2, progress=False, resume=resume)
+        else:
+            trainer.fit((x, numbers[name]), epochs=1, progress=False, resume=resume)
 
 
 def test_other_training_is_refused(checkpoint, tmp_path):

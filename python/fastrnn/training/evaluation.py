@@ -37,6 +37,8 @@ def evaluated(
         outputs, state = rules.model(own.x, state, lengths=own.lengths)
         value, _ = rules.loss(outputs, own.y, own.mask)
         weight = weight_of(own.y, own.mask)
+        if not weight:
+            continue  # a mean over nothing may be NaN
         sums[0] += value * weight, weight
         for row, metric in enumerate(metrics.values(), 1):
             found = metric(outputs, own.y, own.mask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -90,10 +91,12 @@ class History:
         return [value for value in found if value is not None]
 
     def improved(self) -> bool:
-        """Return whether the last epoch has the lowest validation loss so far."""
+        """Return whether the last epoch has the lowest validation loss so far; NaN never is."""
         last = self.epochs[-1].validation_loss
-        if last is None or self.best_epoch is None:
-            return last is not None
+        if last is None or math.isnan(last):
+            return False
+        if self.best_epoch is None:
+            return True
         best = self.epochs[self.best_epoch].validation_loss
         return best is None or last < best
 

@@ -113,6 +113,8 @@ def by_name(metrics: Iterable[str | Metric]) -> dict[str, Metric]:
             raise TypeError(
                 f"metrics[{i}]: expected a name or a callable, got {type(metric).__name__}"
             )
+        if name == "loss":  # would stand for the loss in `Epoch.flat` and in logs
+            raise ValueError(f"metrics[{i}]: expected another name than loss, got a metric of it")
         if name in found:
             raise ValueError(f"metrics[{i}]: expected another name than {name}, got it twice")
         found[name] = function

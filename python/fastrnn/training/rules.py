@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from fastrnn.losses import Loss
@@ -27,18 +27,29 @@ class Rules:
 
     def description(self) -> dict[str, Any]:
         """Return what has to be equal where training goes on, as JSON values."""
-        options = {
-            field.name: getattr(self.optimizer, field.name)
-            for field in fields(self.optimizer)  # type: ignore[arg-type]
-            if field.name not in ("learning_rate", "_")
-        }
         steps = self.bptt_steps
+        optimizer = _options(self.optimizer)
+        optimizer.pop("learning_rate", None)  # checkpoints hold it
         return {
-            "loss": type(self.loss).__name__,
-            "optimizer": {"type": type(self.optimizer).__name__} | options,
+            "loss": _options(self.loss),
+            "optimizer": optimizer,
             "clip_norm": self.clip_norm,
             "clip_value": self.clip_value,
             "bptt_steps": None if steps is None else list(steps),
             "replicas": self.replicas,
             "accumulate": self.accumulate,
         }
+
+
+def _options(thing: Any) -> dict[str, Any]:
+    """Return the type of a loss or an optimizer, and those of its options that JSON can hold."""
+    named = fields(thing) if is_dataclass(thing) else ()
+    values = {field.name: getattr(thing, field.name, None) for field in named if field.name != "_"}
+    plain = {name: value for name, value in values.items() if _is_plain(value)}
+    return {"type": type(thing).__name__} | plain
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))

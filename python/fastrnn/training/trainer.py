@@ -226,6 +226,7 @@ class Trainer:
         with self._all_or_none(), progress_display(progress, epochs) as display:
             described = {"data": source.fingerprint(), "batch_size": batch_size}
             described |= {"bucket_by_length": bucket_by_length} | rules.description()
+            described["class_weight"] = None if weights is None else weights.tolist()
             run = Run(
                 rules, callbacks, epochs, described, self._generators(seed),
                 source.num_batches(batch_size),
@@ -243,9 +244,13 @@ class Trainer:
                         run.seconds = time.perf_counter() - start
                         if not run.stopping:
                             self._end_epoch(run, held_out, display)
+                if not run.stopping and run.agree(interrupts.asked):  # behind the last step
+                    run.interrupt()
             finally:
-                run.tell("on_end")
-                run.reset_rate()
+                try:
+                    run.tell("on_end")
+                finally:
+                    run.reset_rate()
             if run.best is not None and (patience is not None or run.history.interrupted):
                 self.model.parameter_vector[...] = run.best
         return run.history

@@ -68,12 +68,14 @@ class Checkpoint(Callback):
 
     def on_start(self, run: Run) -> None:
         """Raise before any work if the file could not be written."""
+        self._written = time.monotonic()
+        if not run.first_process:
+            return  # others may not see the folder
         folder = os.path.dirname(os.path.realpath(self.path))
         if os.path.isdir(self.path):
             raise IsADirectoryError(f"path: expected a file, got the folder {self.path}")
         if not os.path.isdir(folder):
             raise FileNotFoundError(f"path: expected an existing folder, got {folder}")
-        self._written = time.monotonic()
 
     def on_step(self, run: Run) -> None:
         """Write if it is time."""
