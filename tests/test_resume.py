@@ -432,29 +432,6 @@ def test_rewriting_alone_is_not_what_is_refused(checkpoint):
     assert trainer.fit(data, progress=False, resume=checkpoint, **arguments).steps > 5
 
 
-@pytest.mark.parametrize(
-    ("name", "message"), [("loss", "loss: expected .*2.0.* as given"), ("class_weight", "class_we")]
-)
-def test_other_options_of_training_are_refused(name, message, tmp_path):
-    path = tmp_path / "run.safetensors"
-    x, y = sums(8)
-    numbers = {"loss": y[:, None].astype(np.float32), "class_weight": y}
-    options = {
-        "loss": [{"loss": fr.losses.Huber(delta)} for delta in (1.0, 2.0)],
-        "class_weight": [{"class_weight": {0: weight}} for weight in (1.0, 2.0)],
-    }[name]
-    outputs = 1 if name == "loss" else 2
-    for given in (options[0], *options):
-        model = fr.Sequential([fr.GRU(1, 4, seed=0), fr.Last(), fr.Linear(4, outputs, seed=1)])
-        trainer = fr.Trainer(model, callbacks=[fr.callbacks.Checkpoint(path)], **given)
-        resume = path if path.exists() else None
-        if given is options[1]:
-            with pytest.raises(ValueError, match=message):
-                trainer.fit((x, numbers[name]), epochs=2, progress=False, resume=resume)
-        else:
-            trainer.fit((x, numbers[name]), epochs=1, progress=False, resume=resume)
-
-
 def test_other_training_is_refused(checkpoint, tmp_path):
     trainer, data, _ = streams(checkpoint, fr.callbacks.Checkpoint("a"), InterruptAt(5))
     other = fr.Trainer(tagger(hidden=5), callbacks=trainer.callbacks)

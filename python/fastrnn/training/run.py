@@ -283,7 +283,8 @@ class Run:
         self.model.parameter_vector[...] = model._parameter_vector
         self.order.bit_generator.state = self._order_at_begin = order
         self._masks.bit_generator.state = masks
-        history.interrupted = False
+        # What stopped it is asked again: `EarlyStopping` in on_start, others as they come
+        history.interrupted = history.stopped_early = False
         self.history, self.epoch, self.best = history, epoch, best
         self.position = Position(batch, time, state)
         self._sums, self.seconds, self.base_rate = numbers[:4], numbers[4], numbers[5]

@@ -171,7 +171,9 @@ class Trainer:
             Put sequences of about the same length into a batch; see `fastrnn.data.batches`.
         resume : path-like or None, default None
             A file of `fastrnn.callbacks.Checkpoint`: go on from there. With the same data and
-            options the end has the same bits as without a break; `seed` is not used then.
+            options the end has the same bits as without a break; `seed` is not used then, and the
+            learning rate is the checkpoint's. Where `Run.stop` had ended training it goes on,
+            unless `patience` or an `EarlyStopping` still says so.
 
         Returns
         -------

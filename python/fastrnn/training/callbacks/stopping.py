@@ -53,6 +53,11 @@ class EarlyStopping(Callback):
         self.minimum_change = _checks.number("minimum_change", minimum_change)
         self.largest = _checks.switch("largest", largest)
 
+    def on_start(self, run: Run) -> None:
+        """End resumed training that was at its end."""
+        if run.history.epochs:
+            self.on_epoch(run)
+
     def on_epoch(self, run: Run) -> None:
         """End training if it is time."""
         values = monitored(run.history.epochs, self.monitor, largest=self.largest)
