@@ -139,7 +139,7 @@ def test_info(capsys):
         (["train", "japanese-vowels", "--hidden-size", "-3"], "hidden_size: expected at least 1"),
         (["train", "japanese-vowels", "--layers", "0"], "num_layers: expected at least 1, got 0"),
         (["train", "japanese-vowels", "--threads", "0"], "expected at least 1, got 0"),
-        (["train", "japanese-vowels", "--seed", "-1"], "expected"),
+        (["train", "japanese-vowels", "--seed", "-1"], "seed: expected at least 0, got -1"),
         (["train", "japanese-vowels", "--cell", "cnn"], "invalid choice: 'cnn'"),
         (["train", "japanese-vowels", "--output", "no/where.st"], "--output: expected an existing"),
         (["train", "japanese-vowels", "--output", "."], "--output: expected a file"),

@@ -314,11 +314,15 @@ def test_batches_of_pairs():
         (([[1]], [[1], [2]]), "targets: expected N = 1 sequences like sources, got 2"),
         (([], []), "sources: expected at least one"),
         (([[[1]]], [[1]]), r"sources\[0\]: expected shape \(steps,\)"),
+        (([[3]], [[3, 2]]), "targets: expected tokens other than end_token = 2"),
+        (([[3]], [[1, 3]]), "targets: expected tokens other than begin_token = 1"),
     ):
         with pytest.raises(ValueError, match=message):
             PairDataset(*bad)
     with pytest.raises(ValueError, match="bucket_by_length: expected a generator"):
         pairs.batches(batch_size=8, bucket_by_length=True)
+    with pytest.raises(ValueError, match="start: expected at least 0, got -1"):
+        pairs.batches(batch_size=8, start=-1)
     with pytest.raises(TypeError, match=r"targets\[0\]: expected integer tokens, got float64"):
         PairDataset([[1]], [[1.5]])
 
@@ -360,6 +364,12 @@ def test_bad_arguments_are_named_and_change_nothing():
         model.translate([[3], [9]])
     with pytest.raises(TypeError, match=r"sources\[0\]: expected integer tokens"):
         model.translate([[0.5]])
+    with pytest.raises(ValueError, match="length_penalty: expected at least 0, got -1"):
+        model.translate([[3]], length_penalty=-1)
+    one, other = (model.translate([[3, 4]], length_penalty=p, max_length=5)[0] for p in (0.0, 2.0))
+    assert one.tokens.tolist() == other.tokens.tolist()
+    length = len(one.tokens) + one.ended
+    assert other.score == pytest.approx(one.log_probability / length**2)
     scores, _, tape = model.forward(x, lengths=BATCH.lengths)
     with pytest.raises(ValueError, match="dstate: expected None"):
         model.backward(tape, scores, np.zeros(3))

@@ -62,6 +62,7 @@ Y = waves(60)
         (lambda: fitted(Y, 3), TypeError, "training: expected TrainingOptions, got int"),
         (lambda: Forecaster({}), TypeError, "options: expected ForecastOptions, got dict"),
         (lambda: TrainingOptions(epochs=0), ValueError, "epochs: expected at least 1"),
+        (lambda: TrainingOptions(seed=-1), ValueError, "seed: expected at least 0, got -1"),
         (lambda: TrainingOptions(learning_rate=0), ValueError, "learning_rate: expected"),
         (lambda: TrainingOptions(patience=3), ValueError, "patience: expected a validation_frac"),
         (

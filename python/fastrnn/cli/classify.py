@@ -220,7 +220,7 @@ def _data(options: argparse.Namespace) -> fr.datasets.ClassificationData:
             part="test" if _has_test_part(test_path) else None,
         )
         return _parts(train.class_names, (options.data, train), (test_path, test))
-    rng = np.random.default_rng(options.seed)
+    rng = fr.initializers.generator(options.seed)
     count = len(train.sequences)
     held_out = round(_HELD_OUT * count)
     if not 0 < held_out < count:

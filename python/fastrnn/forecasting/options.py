@@ -196,6 +196,8 @@ class TrainingOptions:
             value = getattr(self, name)
             if value is not None or name in ("epochs", "batch_size"):
                 _checks.positive_integer(name, value)
+        if self.seed is not None:
+            _checks.count("seed", self.seed)
         _checks.above_zero("learning_rate", self.learning_rate)
         optim.Adam(self.learning_rate)
         _checks.limit("clip_norm", self.clip_norm)

@@ -39,7 +39,7 @@ class PairDataset:
     Raises
     ------
     TypeError, ValueError
-        If counts, shapes or dtypes do not fit.
+        If counts, shapes or dtypes do not fit, or a target holds one of these two tokens.
 
     Examples
     --------
@@ -69,6 +69,9 @@ class PairDataset:
                 f"targets: expected N = {len(self._sources)} sequences like sources, "
                 f"got {len(self._targets)}"
             )
+        for name, token in (("begin_token", self.begin_token), ("end_token", self.end_token)):
+            if (self._targets.rows == token).any():
+                raise ValueError(f"targets: expected tokens other than {name} = {token}, got it")
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -128,13 +131,14 @@ class PairDataset:
         Raises
         ------
         TypeError, ValueError
-            If `batch_size` is no integer of at least 1, or pairs are to be put together without
+            If `batch_size` or `start` is no such integer, or pairs are to be put together without
             `rng`; at once.
         """
         size = _checks.positive_integer("batch_size", batch_size)
+        first = _checks.count("start", start)
         both = self._sources.lengths + self._targets.lengths
         parts = batch_rows(len(self), size, rng, lengths=both, bucket_by_length=bucket_by_length)
-        return (self.batch(part) for part in parts[start:])
+        return (self.batch(part) for part in parts[first:])
 
     def num_batches(self, batch_size: int) -> int:
         """Return how many mini-batches there are.

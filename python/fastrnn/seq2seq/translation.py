@@ -55,7 +55,7 @@ def translate(
         step = log_probability_steps(model, memory)
         ends: dict[str, Any] = {"begin": model.begin_token, "end": model.end_token}
         ends["max_length"] = 2 * lengths + 10 if max_length is None else max_length
-        if width == 1:
+        if width == 1 and not length_penalty:
             found = greedy_search(step, state, len(chosen), **ends)
         else:
             beams = beam_search(

@@ -261,8 +261,9 @@ class Run:
         if best is not None and (best.shape != vector.shape or best.dtype != vector.dtype):
             raise ValueError(f"best: expected {vector.dtype} {vector.shape}, got {best.shape}")
         names = [type(callback).__name__ for callback in self._callbacks]
-        if [name for name, _ in found["callbacks"]] != names:
-            raise ValueError(f"callbacks: expected {names} as given, got others")
+        kept_names = [name for name, _ in found["callbacks"]]
+        if kept_names != names:
+            raise ValueError(f"callbacks: expected {names} as given, got {kept_names!r:.200}")
         order, masks, state = self._own_from(found["order"], more)
         moments = {
             name.removeprefix(_OPTIMIZER): value
