@@ -124,8 +124,8 @@ MAY_IMPORT = {
     "configuration": {"_isa", "_threads", "ops"},
     "threadpools": {"_isa", "_threads", "ops"},
     "cli": {
-        "_isa", "cli", "configuration", "files", "forecasting", "models", "ops", "parallel",
-        "protocol", "serialization", "text", "training", "",
+        "_isa", "cli", "configuration", "files", "forecasting", "layers", "models", "ops",
+        "parallel", "protocol", "serialization", "text", "training", "",
     },
     "__main__": {"cli"},
 }  # fmt: skip

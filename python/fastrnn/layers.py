@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
 from fastrnn import _checks, ops
@@ -283,3 +283,7 @@ class RNN(RecurrentNetwork):
 
 def _activation(name: str, value: str) -> str:
     return _checks.choice(name, value, ops.ACTIVATIONS)
+
+
+#: Recurrent layers by the name of their cell.
+CELLS: dict[str, Callable[..., RecurrentNetwork]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}

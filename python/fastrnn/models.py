@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,11 @@ from fastrnn import _checks, initializers
 from fastrnn.composition import Sequential
 from fastrnn.dropout import Dropout
 from fastrnn.feedforward import Linear
-from fastrnn.layers import GRU, LSTM, RNN
-from fastrnn.network import RecurrentNetwork
+from fastrnn.layers import CELLS
 from fastrnn.pooling import Last, MeanPool
 from fastrnn.protocol import Layer
 from fastrnn.standardize import Standardize
 
-#: Recurrent layers by the name of their cell.
-CELLS: dict[str, Callable[..., RecurrentNetwork]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 POOLINGS = ("last", "mean")
 _OWN = ("batch_first", "bidirectional", "dropout", "dtype", "reverse", "seed")
 

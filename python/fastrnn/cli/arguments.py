@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import fastrnn as fr
-from fastrnn.models import CELLS
+from fastrnn.layers import CELLS
 from fastrnn.parallel import Communicator, communicator_of_job
 
 

@@ -9,12 +9,11 @@ from fastrnn import _checks, losses, optim
 from fastrnn.composition import Sequential
 from fastrnn.dropout import Dropout
 from fastrnn.feedforward import Linear
-from fastrnn.layers import GRU, LSTM, RNN
+from fastrnn.layers import CELLS
 from fastrnn.losses.quantile import ascending_quantiles
 from fastrnn.pooling import Last
 from fastrnn.protocol import Layer
 
-CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 LOSSES = ("mean_squared_error", "mean_absolute_error", "huber")
 STRATEGIES = ("direct", "recursive")
 

@@ -12,7 +12,7 @@ from fastrnn._checks import FloatArray
 from fastrnn.composition import _Composite
 from fastrnn.dropout import Dropout
 from fastrnn.feedforward import Embedding, Linear
-from fastrnn.layers import GRU, LSTM, RNN
+from fastrnn.layers import CELLS
 from fastrnn.protocol import Layer, Tape
 from fastrnn.seq2seq.attention import Memory, attend, attend_backward
 from fastrnn.seq2seq.beam_search import Hypothesis
@@ -21,7 +21,6 @@ from fastrnn.seq2seq.inputs import EncoderDecoderInput
 from fastrnn.seq2seq.scheduled_sampling import mixed_inputs
 from fastrnn.seq2seq.translation import translate
 
-_CELLS: dict[str, type[LSTM] | type[GRU] | type[RNN]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 ATTENTIONS = ("general", "dot", "none")
 
 
@@ -135,7 +134,7 @@ class EncoderDecoder(_Composite):
         self.embedding_size = _checks.positive_integer(
             "embedding_size", hidden_size if embedding_size is None else embedding_size
         )
-        self.cell = _checks.choice("cell", cell, tuple(_CELLS))
+        self.cell = _checks.choice("cell", cell, tuple(CELLS))
         self.num_layers = _checks.positive_integer("num_layers", num_layers)
         self.bidirectional = _checks.switch("bidirectional", bidirectional)
         if self.bidirectional and self.hidden_size % 2:
@@ -165,7 +164,7 @@ class EncoderDecoder(_Composite):
         size, rng = self.hidden_size, self._rng
         array_dtype, _ = _checks.recurrent_dtype(dtype)
         own: dict[str, Any] = {"dtype": array_dtype, "seed": rng}
-        layer = _CELLS[self.cell]
+        layer = CELLS[self.cell]
         # Between layers, where there are any, and of what the first one reads.
         options: dict[str, Any] = {
             "dropout": self.dropout if self.num_layers > 1 else 0.0,

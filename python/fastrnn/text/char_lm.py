@@ -12,12 +12,13 @@ import numpy as np
 from fastrnn import _checks, initializers, optim, serialization
 from fastrnn.composition import Sequential
 from fastrnn.data import ParallelStreams
+from fastrnn.layers import CELLS
 from fastrnn.parallel import Communicator
 from fastrnn.protocol import Layer
 from fastrnn.streaming import Stream
 from fastrnn.text.budget import Budget
 from fastrnn.text.evaluation import bits_per_token
-from fastrnn.text.network import CELLS, network
+from fastrnn.text.network import network
 from fastrnn.text.reading import read_texts
 from fastrnn.text.sampling import check_options, sample
 from fastrnn.text.streams import TokenStreams, parts_of

@@ -10,11 +10,9 @@ import numpy as np
 from fastrnn.composition import Sequential
 from fastrnn.dropout import Dropout
 from fastrnn.feedforward import Embedding, Linear
-from fastrnn.layers import GRU, LSTM, RNN
+from fastrnn.layers import CELLS
 from fastrnn.protocol import Layer
 from fastrnn.tied_sequential import TiedSequential
-
-CELLS: dict[str, type[LSTM] | type[GRU] | type[RNN]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 
 
 def network(

@@ -279,7 +279,8 @@ class Trainer:
         if source.carries_state:
             check_runs_on(self.model)
         size = _checks.positive_integer("batch_size", batch_size)
-        return evaluated(self._rules(), self.metrics, source, size)
+        with self._all_or_none():
+            return evaluated(self._rules(), self.metrics, source, size)
 
     def _rules(self) -> Rules:
         return Rules(
