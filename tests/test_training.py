@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fastrnn as fr
+from fastrnn.models import sequence_model
 from fastrnn.testing import assert_near, assert_same_bits
 from training_cases import classifier, latch, sums, tagger
 
@@ -185,10 +186,8 @@ def test_two_models_train_in_two_threads():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_accuracy_on_japanese_vowels(seed):
-    from fastrnn.cli.train import classifier as vowels_classifier
-
     data = fr.datasets.japanese_vowels()
-    model = vowels_classifier(data, "lstm", 64, 1, seed)
+    model = sequence_model(12, 9, standardize=fr.Standardize.fit(data.train_x), seed=seed)
     trainer = fr.Trainer(model, optimizer=fr.optim.Adam(3e-3), clip_norm=1.0)
     trainer.fit((data.train_x, data.train_y), epochs=40, seed=seed, progress=False)
     assert trainer.evaluate((data.test_x, data.test_y)).accuracy >= 0.96
