@@ -45,10 +45,10 @@ def clip_by_global_norm(gradients: FloatArray, max_norm: float) -> float:
     """
     _checks.flat_vector("gradients", gradients)
     max_norm = _checks.above_zero("max_norm", max_norm)
-    with np.errstate(all="ignore"):
-        total = ops.sum_of_squares(gradients)
-        norm = math.sqrt(total)
-        if not 1e-280 < total < np.inf:  # beyond float64's range, NaN, or zero
+    total = ops.sum_of_squares(gradients)
+    norm = math.sqrt(total)
+    if not 1e-280 < total < np.inf:  # beyond float64's range, NaN, or zero
+        with np.errstate(all="ignore"):
             norm = largest = float(np.abs(gradients).max(initial=0.0))
             if 0 < largest < np.inf:
                 norm = largest * math.sqrt(ops.sum_of_squares(gradients / largest))
