@@ -48,11 +48,12 @@ def test_the_sum_of_squares_has_the_same_bits_in_every_instruction_set():
 @pytest.mark.parametrize("weighted", [False, True])
 def test_cross_entropy_is_the_definition(classes, weighted, dtype):
     rng = np.random.default_rng(classes)
-    scores = (4 * rng.standard_normal((6, classes)) - 20).astype(dtype)
+    scores = (4 * rng.standard_normal((6, classes)) - 2000).astype(dtype)
     labels = rng.integers(0, classes, 6)
     weights = np.array([1, 0.25, 0, 3, 0.5, 1]) if weighted else None
     share = np.full(6, 1 / 6) if weights is None else weights / weights.sum()
-    exponentials = np.exp(scores.astype(np.float64))
+    exact = scores.astype(np.float64)
+    exponentials = np.exp(exact - exact.max(axis=1, keepdims=True))
     softmax = exponentials / exponentials.sum(axis=1, keepdims=True)
     value, gradient = ops.softmax_cross_entropy(scores, labels, weights)
     kind = "float32" if dtype == np.float32 else "float64"

@@ -118,6 +118,16 @@ TEST_CASE_TEMPLATE("cross-entropy and its gradient are those of the definition",
   }
 }
 
+TEST_CASE_TEMPLATE("a number added to all scores of a row changes nothing", T, float, double) {
+  for (const T shift : {T(-5000), T(5000)}) {
+    std::vector<T> gradient(3);
+    const double value = softmax_cross_entropy(
+        arguments_of<T>(std::vector<T>(3, shift), std::vector<std::int64_t>{1}, nullptr, gradient));
+    CHECK(value == doctest::Approx(std::log(3.0)).epsilon(1e-7));
+    CHECK(static_cast<double>(gradient[0]) == doctest::Approx(1.0 / 3).epsilon(1e-6));
+  }
+}
+
 TEST_CASE_TEMPLATE("cross-entropy of scores that are not finite", T, float, double) {
   const T infinity = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
   std::vector<T> gradient(3);
