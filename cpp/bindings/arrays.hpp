@@ -210,6 +210,14 @@ class Views {
   T* write_flat(const char* name, const OptionalArray& array, const Shape& shape) {
     return array ? write_flat(name, *array, shape) : nullptr;
   }
+  // A vector of elements of another type.
+  template <class Element>
+  const Element* read_vector(const char* name, const py::array& array, py::ssize_t count) {
+    require<Element>(name, array, {count});
+    require_contiguous(name, array);
+    overlaps_.read(name, array);
+    return static_cast<const Element*>(array.data());
+  }
   const T* panels(const char* name, const py::array& array, std::size_t count) {
     overlaps_.read(name, array);
     return aligned_panels<T>(name, array, count, false);

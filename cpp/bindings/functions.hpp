@@ -11,5 +11,6 @@ void add_linear_functions(pybind11::module_& module);
 void add_mask_functions(pybind11::module_& module);
 void add_stream(pybind11::module_& module);
 void add_tape_functions(pybind11::module_& module);
+void add_update_functions(pybind11::module_& module);
 
 }  // namespace fastrnn::bindings

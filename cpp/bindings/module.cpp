@@ -28,4 +28,5 @@ PYBIND11_MODULE(FASTRNN_MODULE, module, pybind11::mod_gil_not_used()) {
   fastrnn::bindings::add_mask_functions(module);
   fastrnn::bindings::add_stream(module);
   fastrnn::bindings::add_tape_functions(module);
+  fastrnn::bindings::add_update_functions(module);
 }

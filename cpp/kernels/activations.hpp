@@ -1,5 +1,5 @@
-// Sigmoid, tanh, relu and softsign on lanes (or on one number). Forward and backward use these same
-// functions, and every derivative is written in the activation's value, so that gradients are exact
+// Sigmoid, tanh, exponential, relu and softsign on lanes (or on one number). Forward and backward use these
+// same functions, and every derivative is written in the activation's value, so that gradients are exact
 // derivatives of what was computed.
 #pragma once
 
@@ -14,6 +14,7 @@ inline constexpr double sigmoid_error_ulp = 3.0;
 inline constexpr double sigmoid_error_ulp_per_unit = 1.5;
 inline constexpr double tanh_error_ulp = 4.0;
 inline constexpr double softsign_error_ulp = 1.5;
+inline constexpr double exponential_error_ulp = 1.5;
 // relu, hard_tanh and identity are exact. hard_sigmoid adds numbers of both signs, so its bound is absolute:
 // in units of the difference between one and the next number.
 inline constexpr double hard_sigmoid_error = 0.5;
@@ -62,6 +63,24 @@ FASTRNN_INLINE V sigmoid(V a) {
   const WholeAndRest<V> exponent = split_whole(limited_exponent(a * V(-ExponentialConstants<T>::log2_e)));
   const V power = multiply_add(exponential_quotient(exponent.rest), exponent.rest, one);
   return one / (one + scale_by_power_of_two(power, exponent.whole));
+}
+
+// ln 2 in two parts; products of the first with an exponent are exact in float too.
+inline constexpr double ln2_upper = 0.693145751953125;
+inline constexpr double ln2_lower = 1.42860682030941723212e-6;
+
+// e^a for a <= 0, keeping NaN; zero below twice the smallest normal number, so for -infinity.
+template <class V>
+FASTRNN_INLINE V exponential_of_negative(V a) {
+  using T = scalar_of<V>;
+  using C = ExponentialConstants<T>;
+  const T lowest = T(std::numeric_limits<T>::min_exponent * (ln2_upper + ln2_lower));
+  const V limited = limited_exponent(a * V(C::log2_e));
+  const WholeAndRest<V> exponent = split_whole(limited);
+  const V whole = limited - exponent.rest;
+  const V rest = ((a - whole * V(T(ln2_upper))) - whole * V(T(ln2_lower))) * V(C::log2_e);
+  const V power = multiply_add(exponential_quotient(rest), rest, V(T(1)));
+  return where_between(a, lowest, T(1), scale_by_power_of_two(power, exponent.whole));
 }
 
 // tanh(a) = -m / (2 + m) for a >= 0 with m = e^(-2a) - 1, odd; m is computed without cancellation near zero.

@@ -66,7 +66,6 @@ FASTRNN_INLINE void unroll(F&& f) {
 }
 
 // ---- memory
-// -----------------------------------------------------------------------------------------------------
 
 template <class T>
 FASTRNN_INLINE Lanes<T> load(const T* aligned) {
@@ -110,10 +109,11 @@ FASTRNN_INLINE void forget_loads(const T*& p) {
   asm("" : "+r"(p));
 }
 
-// Loads `count` < width numbers and fills the rest with zeros; reads nothing behind them.
+// Loads `count` < width numbers and fills the rest; reads nothing behind them.
 template <class T>
-FASTRNN_INLINE Lanes<T> load_partial(const T* p, Index count) {
-  alignas(64) T buffer[lane_width<T>] = {};
+FASTRNN_INLINE Lanes<T> load_partial(const T* p, Index count, T fill = 0) {
+  alignas(64) T buffer[lane_width<T>];
+  for (T& number : buffer) number = fill;
   for (Index i = 0; i < count; ++i) buffer[i] = p[i];
   return load(buffer);
 }
@@ -126,11 +126,11 @@ FASTRNN_INLINE void store_partial(T* p, Lanes<T> v, Index count) {
 }
 
 #if defined(__AVX512F__)
-FASTRNN_INLINE Lanes<float> load_partial(const float* p, Index count) {
-  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1u), p);
+FASTRNN_INLINE Lanes<float> load_partial(const float* p, Index count, float fill = 0) {
+  return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), static_cast<__mmask16>((1u << count) - 1u), p);
 }
-FASTRNN_INLINE Lanes<double> load_partial(const double* p, Index count) {
-  return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1u), p);
+FASTRNN_INLINE Lanes<double> load_partial(const double* p, Index count, double fill = 0) {
+  return _mm512_mask_loadu_pd(_mm512_set1_pd(fill), static_cast<__mmask8>((1u << count) - 1u), p);
 }
 FASTRNN_INLINE void store_partial(float* p, Lanes<float> v, Index count) {
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1u), v.packet);
@@ -152,7 +152,6 @@ FASTRNN_INLINE void transpose_square(const T* from, Index from_stride, T* to, In
 }
 
 // ---- arithmetic on lanes
-// ----------------------------------------------------------------------------------------
 
 template <class T>
 FASTRNN_INLINE Lanes<T> operator+(Lanes<T> a, Lanes<T> b) {
@@ -180,6 +179,15 @@ FASTRNN_INLINE Lanes<T> multiply_add(Lanes<T> a, Lanes<T> b, Lanes<T> c) {
 template <class T>
 FASTRNN_INLINE T horizontal_sum(Lanes<T> a) {
   return Eigen::internal::predux(a.packet);
+}
+// The larger of two lane by lane, and the largest of all lanes; either operand where one is NaN.
+template <class T>
+FASTRNN_INLINE Lanes<T> larger(Lanes<T> a, Lanes<T> b) {
+  return Eigen::internal::pmax(a.packet, b.packet);
+}
+template <class T>
+FASTRNN_INLINE T horizontal_largest(Lanes<T> a) {
+  return Eigen::internal::predux_max(a.packet);
 }
 // -|a|
 template <class T>

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fastrnn import _checks
+from fastrnn import _checks, ops
 from fastrnn._checks import FloatArray
 
 
@@ -45,28 +45,16 @@ def clip_by_global_norm(gradients: FloatArray, max_norm: float) -> float:
     """
     _checks.flat_vector("gradients", gradients)
     max_norm = _checks.above_zero("max_norm", max_norm)
-    with np.errstate(all="ignore"):
-        total = _sum_of_squares(gradients, 1.0)
-        norm = math.sqrt(total)
-        if not 1e-280 < total < np.inf:  # beyond float64's range, NaN, or zero
+    total = ops.sum_of_squares(gradients)
+    norm = math.sqrt(total)
+    if not 1e-280 < total < np.inf:  # beyond float64's range, NaN, or zero
+        with np.errstate(all="ignore"):
             norm = largest = float(np.abs(gradients).max(initial=0.0))
             if 0 < largest < np.inf:
-                norm = largest * math.sqrt(_sum_of_squares(gradients, largest))
+                norm = largest * math.sqrt(ops.sum_of_squares(gradients / largest))
     if max_norm < norm < np.inf:
         gradients *= max_norm / (norm + 1e-6)
     return norm
-
-
-def _sum_of_squares(vector: FloatArray, scale: float) -> float:
-    """Return the sum of (vector / scale)^2 for a vector (P,), in float64."""
-    # In blocks, since OpenBLAS splits products of more than 10,000 numbers over threads
-    total = 0.0
-    for start in range(0, vector.size, 8192):
-        block = vector[start : start + 8192].astype(np.float64, copy=False)
-        if scale != 1.0:
-            block = block / scale
-        total += float(np.dot(block, block))
-    return total
 
 
 def clip_by_value(gradients: FloatArray, max_value: float) -> None:

@@ -104,20 +104,28 @@ class Last(_Pooling):
             raise ValueError(f"x: expected an even number of features, got {x.shape[2]}")
         return x, valid
 
-    def _split(self, features: int) -> int:
-        return features // 2 if self.bidirectional else features
-
     def _pool(self, x: FloatArray, lengths: NDArray[np.int64]) -> FloatArray:
-        y = np.zeros((x.shape[0], x.shape[2]), x.dtype)
-        rows, half = np.flatnonzero(lengths > 0), self._split(x.shape[2])
-        y[rows, :half] = x[rows, lengths[rows] - 1, :half]
-        y[rows, half:] = x[rows, 0 * rows, half:]  # no index 0 where there is no step at all
+        if not x.shape[1]:
+            return np.zeros((x.shape[0], x.shape[2]), x.dtype)
+        y = x[np.arange(x.shape[0]), lengths - 1]  # of rows without a step, what is replaced below
+        if self.bidirectional:
+            half = x.shape[2] // 2
+            y[:, half:] = x[:, 0, half:]
+        if not lengths.all():
+            y[lengths == 0] = 0
         return y
 
     def _spread(self, dy: FloatArray, lengths: NDArray[np.int64], dx: FloatArray) -> None:
-        rows, half = np.flatnonzero(lengths > 0), self._split(dx.shape[2])
-        dx[rows, lengths[rows] - 1, :half] = dy[rows, :half]
-        dx[rows, 0 * rows, half:] = dy[rows, half:]
+        rows, last = np.arange(dx.shape[0]), lengths - 1
+        if not lengths.all():
+            rows = np.flatnonzero(lengths)
+            last, dy = last[rows], dy[rows]
+        if self.bidirectional:
+            half = dx.shape[2] // 2
+            dx[rows, last, :half] = dy[:, :half]
+            dx[rows, 0 * rows, half:] = dy[:, half:]  # no index 0 where there is no step at all
+        else:
+            dx[rows, last] = dy
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values."""

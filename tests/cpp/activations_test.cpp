@@ -62,6 +62,16 @@ struct Softsign {
   static constexpr bool stays_normal = false;
 };
 
+struct Exponential {
+  template <class V>
+  V operator()(V x) const {
+    return exponential_of_negative(x);
+  }
+  static long double exact(long double x) { return std::exp(x); }
+  static double bound(double) { return exponential_error_ulp; }
+  static constexpr bool stays_normal = false;
+};
+
 constexpr Activation activations[] = {Activation::sigmoid,      Activation::tanh,      Activation::relu,
                                       Activation::hard_sigmoid, Activation::hard_tanh, Activation::softsign,
                                       Activation::identity};
@@ -153,6 +163,25 @@ TEST_CASE("sigmoid, tanh and softsign keep their stated error bounds") {
     CHECK(w.of_bound <= 1.0);
     CHECK(w.of_bound > 0.4);  // the bound says something
   }
+}
+
+TEST_CASE_TEMPLATE("the exponential keeps its stated error bound down to where it is zero", T, float,
+                   double) {
+  const T lowest = std::log(T(2)) * T(std::numeric_limits<T>::min_exponent);
+  Worst worst;
+  for (T x = lowest * T(0.99999); x < T(-1e-6); x *= T(0.99973)) worst.take(Exponential{}, x);
+  MESSAGE("error " << worst.ulp << " ulp");
+  CHECK(worst.of_bound <= 1.0);
+  CHECK(worst.of_bound > 0.4);
+  CHECK(in_a_lane(Exponential{}, T(0)) == T(1));
+  CHECK(in_a_lane(Exponential{}, T(-0.0)) == T(1));
+  for (const T x : {lowest * T(1.00001), T(2) * lowest, std::numeric_limits<T>::lowest(),
+                    -std::numeric_limits<T>::infinity()}) {
+    CHECK(in_a_lane(Exponential{}, x) == T(0));
+    CHECK_FALSE(std::signbit(in_a_lane(Exponential{}, x)));
+  }
+  for (const T nan : {std::numeric_limits<T>::quiet_NaN(), nan_with_payload(T(1))})
+    CHECK(std::isnan(in_a_lane(Exponential{}, nan)));
 }
 
 TEST_CASE_TEMPLATE("activations saturate exactly and keep NaN", T, float, double) {

@@ -177,6 +177,20 @@ def bernoulli(
     threads: int,
     out: _Array,
 ) -> None: ...
+def sum_of_squares(vector: _Array) -> float: ...
+def adam(
+    parameters: _Array,
+    gradients: _Array,
+    sum: _Array,
+    square_sum: _Array,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    rate: float,
+) -> None: ...
+def softmax_cross_entropy(
+    scores: _Array, labels: _Array, weights: _Optional, gradient: _Array
+) -> float: ...
 
 class _Stream:
     def __init__(

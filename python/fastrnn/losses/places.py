@@ -16,6 +16,18 @@ def selection(
     """Return the flat indices of the places that count, None for all; and their weights, if any."""
     if mask is None:
         return None, None
+    mask = _flat_mask(mask, shape)
+    chosen = np.flatnonzero(mask)
+    weights = None if mask.dtype.kind == "b" else mask[chosen].astype(np.float64)
+    return (None if chosen.size == mask.size else chosen), weights
+
+
+def weights_of_places(mask: Any, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
+    """Return the weight of every place, flat; None where all are 1."""
+    return None if mask is None else _flat_mask(mask, shape).astype(np.float64)
+
+
+def _flat_mask(mask: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     mask = np.asarray(mask)
     if mask.dtype.kind not in "biuf":
         raise TypeError(f"mask: expected booleans or numbers, got {mask.dtype}")
@@ -25,9 +37,7 @@ def selection(
     if mask.dtype.kind != "b" and not np.all((mask >= 0) & (mask < np.inf)):
         wrong = mask[~((mask >= 0) & (mask < np.inf))][0]
         raise ValueError(f"mask: expected finite numbers of at least 0, got {wrong}")
-    chosen = np.flatnonzero(mask)
-    weights = None if mask.dtype.kind == "b" else mask[chosen].astype(np.float64)
-    return (None if chosen.size == mask.size else chosen), weights
+    return np.asarray(mask)
 
 
 def placed(

@@ -31,6 +31,7 @@ from fastrnn.ops.panels import (
 )
 from fastrnn.ops.stream import Stage, add_stage, linear_stage, recurrent_stage, stream_stack
 from fastrnn.ops.tape import forward_and_read
+from fastrnn.ops.updates import adam, softmax_cross_entropy, sum_of_squares
 
 __all__ = [
     "ACTIVATIONS",
@@ -48,6 +49,7 @@ __all__ = [
     "Record",
     "Stage",
     "Weights",
+    "adam",
     "add_masked",
     "add_stage",
     "add_weight_sums",
@@ -72,6 +74,8 @@ __all__ = [
     "panel_size",
     "recurrent_stage",
     "side_by_side",
+    "softmax_cross_entropy",
     "stream_stack",
+    "sum_of_squares",
     "training_bytes",
 ]
