@@ -291,7 +291,7 @@ def test_the_same_bits_with_callbacks_as_without(tmp_path):
 def test_a_validation_loss_of_nan_is_never_the_best(losses, monkeypatch):
     trainer, values, vectors = fr.Trainer(classifier()), iter(losses), []
 
-    def scripted(data):
+    def scripted(data, batch_size):
         vectors.append(trainer.model.parameter_vector.copy())
         return Evaluation(next(values))
 

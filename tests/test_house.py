@@ -77,7 +77,8 @@ MAY_IMPORT = {
     },
     "seq2seq": {
         "_checks", "composition", "data", "dropout", "feedforward", "initializers", "layers",
-        "mini_batch", "ops", "padding", "protocol", "ragged", "seq2seq", "state_trees",
+        "memory_maps", "mini_batch", "ops", "padding", "protocol", "ragged", "seq2seq",
+        "state_trees",
     },
     "tied_sequential": {"_checks", "composition", "feedforward", "protocol", "sharing"},
     "losses": {"_checks", "losses", "ops"},
@@ -112,8 +113,8 @@ MAY_IMPORT = {
     },
     "forecasting": {
         "_checks", "composition", "data", "dropout", "feedforward", "forecasting", "layers",
-        "losses", "mini_batch", "optim", "parallel", "pooling", "protocol", "serialization",
-        "streaming", "training",
+        "losses", "memory_maps", "mini_batch", "optim", "parallel", "pooling", "protocol",
+        "serialization", "streaming", "training",
     },
     "text": {
         "_checks", "composition", "data", "dropout", "feedforward", "initializers", "layers",

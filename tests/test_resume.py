@@ -437,6 +437,10 @@ def test_other_training_is_refused(checkpoint, tmp_path):
     other = fr.Trainer(tagger(hidden=5), callbacks=trainer.callbacks)
     with pytest.raises(ValueError, match="expected a checkpoint of this model"):
         other.fit(data, resume=checkpoint, epochs=2)
+    _, changed, _ = streams(checkpoint)
+    changed._x.rows[3] += 1  # one number
+    with pytest.raises(ValueError, match="data: expected .* as given"):
+        trainer.fit(changed, resume=checkpoint, epochs=2)
     with pytest.raises(ValueError, match="data: expected .* as given"):
         trainer.fit(fr.data.ParallelStreams(np.zeros((9, 1)), np.zeros(9, int), 2, 3),
                     resume=checkpoint, epochs=2)  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import zlib
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,20 @@ def is_mapped(array: Any) -> bool:
             return True
         array = array.obj if isinstance(array, memoryview) else getattr(array, "base", None)
     return False
+
+
+def checksum(*arrays: Any) -> int:
+    """Return a CRC-32 of arrays in memory; those in files, which may be large, are left out.
+
+    Parameters
+    ----------
+    *arrays : ndarray of any shape, MappedRows, or None
+    """
+    found = 0
+    for array in arrays:
+        if array is not None and not is_mapped(array):
+            found = zlib.crc32(np.ascontiguousarray(array).data.cast("B"), found)
+    return found
 
 
 class MappedRows:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import _checks
-from fastrnn.memory_maps import is_mapped
+from fastrnn.memory_maps import checksum, is_mapped
 from fastrnn.mini_batch import Batch
 from fastrnn.ragged import Ragged
 
@@ -177,13 +177,15 @@ class ParallelStreams:
         return None
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return sizes and dtypes, as JSON values, that must be equal to resume training."""
+        """Return what must be equal to resume training, as JSON values: sizes and a checksum."""
+        mask = None if self._mask is None else self._mask.rows
         return {
             "kind": "ParallelStreams",
             "batch_size": self.batch_size,
             "batch_steps": self.steps,
             "sequences": len(self._x),
             "steps": int(self._x.lengths.sum()),
+            "checksum": checksum(self._x.rows, self._y.rows, mask, self._x.lengths),
             "x": [str(self._x.rows.dtype), *self._x.rows.shape[1:]],
             "y": [str(self._y.rows.dtype), *self._y.rows.shape[1:]],
         }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastrnn import _checks, initializers
 from fastrnn.data import checking
 from fastrnn.data.order import batch_rows
-from fastrnn.memory_maps import is_mapped, selected
+from fastrnn.memory_maps import checksum, is_mapped, selected
 from fastrnn.mini_batch import Batch
 from fastrnn.ragged import Ragged
 
@@ -176,13 +176,15 @@ class Dataset:
         return -(-len(self) // _checks.positive_integer("batch_size", batch_size))
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return sizes and dtypes, as JSON values, that must be equal to resume training."""
+        """Return what must be equal to resume training, as JSON values: sizes and a checksum."""
+        parts = (getattr(part, "rows", part) for part in (self.x, self.y, self.mask))
         steps = len(self) * self.x.shape[1] if self.lengths is None else int(self.lengths.sum())
         return {
             "kind": "Dataset",
             "sequences": len(self),
             "steps": steps,
             "per_step": self.per_step,
+            "checksum": checksum(*parts, self.lengths),
             **checking.kind(self.x, self.y, self.per_step),
         }
 

@@ -74,7 +74,10 @@ class Source(Protocol):
         """
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return sizes and dtypes, as JSON values, that must be equal to resume training."""
+        """Return what must be equal to resume training, as JSON values; sizes and a checksum do.
+
+        Asked for only when a checkpoint is written or read.
+        """
 
 
 def as_source(name: str, value: Any) -> Source:

@@ -6,7 +6,6 @@ m + L + H consecutive rows. Step k of the L is row m + k; what it forecasts are 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from fastrnn import _checks
 from fastrnn.data.order import batch_rows
 from fastrnn.forecasting.options import ForecastOptions
 from fastrnn.forecasting.series import Numbers
+from fastrnn.memory_maps import checksum
 from fastrnn.mini_batch import Batch
 
 
@@ -227,9 +227,9 @@ class Windows:
     def fingerprint(self) -> dict[str, Any]:
         """Return what must be equal where training goes on: sizes and a checksum."""
         return {
-            "type": "Windows",
+            "kind": "Windows",
             "windows": len(self),
             "rows": list(self.rows.levels.shape),
             "window": self.options.window,
-            "checksum": zlib.crc32(np.ascontiguousarray(self.rows.levels).tobytes()),
+            "checksum": checksum(self.rows.levels),
         }

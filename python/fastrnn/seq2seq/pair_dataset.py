@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastrnn import _checks
 from fastrnn.data.order import batch_rows
+from fastrnn.memory_maps import checksum
 from fastrnn.mini_batch import Batch
 from fastrnn.ragged import Ragged
 from fastrnn.seq2seq.inputs import EncoderDecoderInput
@@ -152,10 +153,11 @@ class PairDataset:
     def fingerprint(self) -> dict[str, Any]:
         """Return what must be equal when training is resumed, as JSON values."""
         return {
-            "type": "PairDataset",
+            "kind": "PairDataset",
             "pairs": len(self),
-            "source_tokens": int(self._sources.lengths.sum()),
-            "target_tokens": int(self._targets.lengths.sum()),
+            "checksum": checksum(
+                self._sources.rows, self._sources.lengths, self._targets.rows, self._targets.lengths
+            ),
             "begin_token": self.begin_token,
             "end_token": self.end_token,
         }

@@ -6,7 +6,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class Run:
         rules: Rules,
         callbacks: Sequence[Callback],
         epochs: int,
-        description: dict[str, Any],
+        describe: Callable[[], dict[str, Any]],
         generators: tuple[np.random.Generator, np.random.Generator],
         batches: int | None,
     ) -> None:
@@ -66,7 +67,7 @@ class Run:
         self.base_rate = rules.optimizer.learning_rate
         self._callbacks = tuple(callbacks)
         self._rates = [c for c in callbacks if isinstance(c, FactorCallback)]
-        self._description = json.loads(json.dumps(description))
+        self._describe = describe
         self._communicator = rules.communicator
         self._forget_epoch()
 
@@ -161,6 +162,12 @@ class Run:
         self._forget_epoch()
 
     # ---- files ----
+
+    @cached_property
+    def _description(self) -> dict[str, Any]:
+        """What has to be equal where training goes on; asked for only with checkpoints."""
+        described: dict[str, Any] = json.loads(json.dumps(self._describe()))
+        return described
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint: a model file that also holds all that training goes on from.

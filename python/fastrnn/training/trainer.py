@@ -155,7 +155,7 @@ class Trainer:
             across; a row's state is zero where its sequence begins. Not for models with learned
             initial states: those of rows that begin while others go on would have no gradient.
         validation : as `train`, or None
-            Evaluated after every epoch.
+            Evaluated after every epoch, in batches of `batch_size`.
         epochs : int
         batch_size : int, default 32
             ParallelStreams have their own.
@@ -226,9 +226,12 @@ class Trainer:
         if self.communicator is not None and self.communicator.rank:
             progress = False
         with self._all_or_none(), progress_display(progress, epochs) as display:
-            described = {"data": source.fingerprint(), "batch_size": batch_size}
-            described |= {"bucket_by_length": bucket_by_length} | rules.description()
-            described["class_weight"] = None if weights is None else weights.tolist()
+
+            def described() -> dict[str, Any]:
+                found = {"data": source.fingerprint(), "batch_size": batch_size}
+                found |= {"bucket_by_length": bucket_by_length} | rules.description()
+                return found | {"class_weight": None if weights is None else weights.tolist()}
+
             run = Run(
                 rules, callbacks, epochs, described, self._generators(seed),
                 source.num_batches(batch_size),
@@ -245,7 +248,7 @@ class Trainer:
                         run_epoch(run, rules, batches(run), carries, interrupts, display)
                         run.seconds = time.perf_counter() - start
                         if not run.stopping:
-                            self._end_epoch(run, held_out, display)
+                            self._end_epoch(run, held_out, batch_size, display)
                 if not run.stopping and run.agree(interrupts.asked):  # behind the last step
                     run.interrupt()
             finally:
@@ -299,8 +302,12 @@ class Trainer:
         self.model.reseed(masks[rank])
         return order, masks[rank]
 
-    def _end_epoch(self, run: Run, held_out: Source | None, display: Progress) -> None:
-        shown = Evaluation(0.0) if held_out is None else self.evaluate(held_out)
+    def _end_epoch(
+        self, run: Run, held_out: Source | None, batch_size: int, display: Progress
+    ) -> None:
+        shown = Evaluation(0.0)
+        if held_out is not None:
+            shown = self.evaluate(held_out, batch_size=batch_size)
         run.end_epoch(None if held_out is None else shown.loss, shown.metrics)
         text = [f"loss {run.history.epochs[-1].loss:.4f}"]
         if held_out is not None:

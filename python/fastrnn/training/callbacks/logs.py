@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ class CSVLog(_Log):
 
 
 class JSONLinesLog(_Log):
-    """Writes one JSON object per epoch, a line each, as each ends.
+    """Writes one JSON object per epoch, a line each, as each ends; null for what is not finite.
 
     Parameters
     ----------
@@ -88,4 +89,6 @@ class JSONLinesLog(_Log):
     """
 
     def _line(self, run: Run, epoch: int) -> str:
-        return json.dumps(self._numbers(run, epoch)) + "\n"
+        numbers = self._numbers(run, epoch)
+        finite = {k: v if v is None or math.isfinite(v) else None for k, v in numbers.items()}
+        return json.dumps(finite) + "\n"
