@@ -5,6 +5,7 @@ import pytest
 
 import fastrnn as fr
 from fastrnn import feedforward, ops
+from fastrnn._isa import kernels
 from fastrnn.testing import (
     TOLERANCES,
     assert_near,
@@ -13,6 +14,7 @@ from fastrnn.testing import (
     leaves,
     like,
 )
+from test_boundary import BACKWARD
 
 V, E, H = 3, 5, 6
 LENGTHS = np.array([7, 0, 3, 5])
@@ -268,25 +270,56 @@ def test_the_tape_is_used_up(by_token):
 # ---- memory ----
 
 
-WRONG = {
+WRONG_TOKENS = {
     "dtype": (lambda t: t.astype(np.int32), TypeError),
     "a step less": (lambda t: t[:, 1:], ValueError),
     "two axes": (lambda t: t[..., 0], ValueError),
     "negative": (lambda t: t - 1, ValueError),
     "too large": (lambda t: t + 1, ValueError),
 }
+WRONG_GRADIENTS = {
+    "none": (lambda _: None, ValueError),
+    "by step": (lambda _: np.zeros((4, 7, E)), ValueError),
+    "no embedding": (lambda d: d[:0], ValueError),
+    "another size": (lambda d: d[:, 1:], ValueError),
+    "dtype": (lambda d: d.astype(np.float32), TypeError),
+}
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-def test_the_kernels_refuse_wrong_tokens(wrong, monkeypatch):
-    spoil, error = WRONG[wrong]
-    backward = ops.layer.kernels.backward
+def refused(monkeypatch, error, match, places):
+    """Call the kernels with some arguments changed: {place: change}."""
+    backward = kernels.backward
     model = model_of("gru")
     y, _, tape = model.forward(tokens_of(model))
 
+    def changed(*arguments):
+        backward(*(places.get(i, lambda a: a)(a) for i, a in enumerate(arguments)))
+
     class Kernels:
-        backward = staticmethod(lambda *a: backward(*a[:-2], spoil(a[-2]), a[-1]))
+        backward = staticmethod(changed)
 
     monkeypatch.setattr(ops.layer, "kernels", Kernels)
-    with pytest.raises(error, match="tokens: expected"):
+    with pytest.raises(error, match=match):
         model.backward(tape, y)
+
+
+@pytest.mark.parametrize("wrong", WRONG_TOKENS)
+def test_the_kernels_refuse_wrong_tokens(wrong, monkeypatch):
+    change, error = WRONG_TOKENS[wrong]
+    refused(monkeypatch, error, "tokens: expected", {BACKWARD.index("tokens"): change})
+
+
+@pytest.mark.parametrize("wrong", WRONG_GRADIENTS)
+def test_the_kernels_refuse_wrong_gradients(wrong, monkeypatch):
+    change, error = WRONG_GRADIENTS[wrong]
+    refused(monkeypatch, error, "dx: expected", {BACKWARD.index("dx"): change})
+
+
+def test_the_kernels_refuse_a_workspace_without_room_for_tokens(monkeypatch):
+    def without_room(workspace):
+        size = ("gru", 4, 7, E, H, 8)
+        return workspace[: kernels.workspace_size("backward", True, *size)]
+
+    refused(
+        monkeypatch, ValueError, "workspace: expected", {BACKWARD.index("workspace"): without_room}
+    )
