@@ -224,6 +224,12 @@ OTHERS = {
     "checkpoints": lambda: fr.Checkpointed(
         fr.GRU(E, H, dtype="float64", seed=1), memory_budget=10**6
     ),
+    "checkpoints one way": lambda: fr.Bidirectional(
+        fr.GRU(E, H, dtype="float64", seed=1),
+        reverse_layer=fr.Checkpointed(
+            fr.GRU(E, H, dtype="float64", reverse=True, seed=2), memory_budget=10**6
+        ),
+    ),
     "linear": lambda: fr.Linear(E, H, dtype="float64", seed=1),
 }
 
