@@ -20,7 +20,7 @@ FORWARD = [
 BACKWARD = [
     "cell", "panels", "tape", "dy", "dh_n", "dc_n", "batch", "steps", "lengths", "reverse",
     "threads", "dx", "add_to_dx", "dh0", "dc0", "dweight_ih", "dweight_hh", "dbias_ih", "dbias_hh",
-    "dunit_weights", "dweight_hr", "dlayer_norm", "weight_sums", "masks", "workspace",
+    "dunit_weights", "dweight_hr", "dlayer_norm", "weight_sums", "masks", "tokens", "workspace",
 ]  # fmt: skip
 
 
@@ -88,6 +88,7 @@ def backward_arguments():
         "dlayer_norm": None,
         "weight_sums": panels("forward"),
         "masks": None,
+        "tokens": None,
         "workspace": aligned_empty(kernels.workspace_size("backward", True, *SIZE, 4), np.uint8),
     }
 

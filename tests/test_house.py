@@ -32,41 +32,52 @@ MAY_IMPORT = {
     "masks": {"_checks", "ops"},
     "sharing": {"_checks"},
     "state_trees": {"_checks"},
-    "protocol": {"_checks", "serialization", "sharing"},  # unpickling names who rebuilds
+    "embedding_gradient": {"_checks"},
+    "protocol": {  # unpickling names who rebuilds
+        "_checks", "embedding_gradient", "serialization", "sharing",
+    },
     "memory_maps": set(),
     "ragged": {"memory_maps"},
     "kept_values": {"_checks", "ops"},
     "cell_weights": {"_checks", "ops", "protocol"},
     "training_masks": {"_checks", "initializers", "masks", "ops"},
     "recurrent": {
-        "_checks", "cell_weights", "initializers", "kept_values", "ops", "plan", "protocol",
-        "sharing", "training_masks",
+        "_checks", "cell_weights", "embedding_gradient", "initializers", "kept_values", "ops",
+        "plan", "protocol", "sharing", "training_masks",
     },
     "dropout": {"_checks", "initializers", "masks", "protocol"},
     "merging": {"_checks"},
     "sequences": {"_checks", "protocol", "ragged"},
-    "composition": {"_checks", "dropout", "initializers", "protocol", "sequences", "sharing"},
-    "bidirectional": {"_checks", "composition", "merging", "protocol", "sequences"},
+    "composition": {
+        "_checks", "dropout", "embedding_gradient", "initializers", "protocol", "sequences",
+        "sharing",
+    },
+    "bidirectional": {
+        "_checks", "composition", "embedding_gradient", "merging", "protocol", "sequences",
+    },
     "bptt": {"_checks", "protocol", "state_trees"},
     "checkpointing": {
-        "_checks", "initializers", "protocol", "sequences", "sharing", "state_trees",
+        "_checks", "embedding_gradient", "initializers", "protocol", "sequences", "sharing",
+        "state_trees",
     },
-    "residual": {"_checks", "composition", "protocol", "sequences"},
+    "residual": {"_checks", "composition", "embedding_gradient", "protocol", "sequences"},
     "states": {"_checks"},
     "initial_state": {"_checks", "protocol"},
     "output_padding": {"_checks"},
     "options": {"_checks", "initializers", "merging", "output_padding"},
     "network": {
-        "_checks", "bidirectional", "composition", "dropout", "initial_state", "initializers",
-        "inspection", "ops", "options", "output_padding", "plan", "protocol", "recurrent",
-        "residual", "sequences", "sharing", "states",
+        "_checks", "bidirectional", "composition", "dropout", "embedding_gradient",
+        "initial_state", "initializers", "inspection", "ops", "options", "output_padding", "plan",
+        "protocol", "recurrent", "residual", "sequences", "sharing", "states",
     },
     "inspection": {
         "_checks", "bidirectional", "composition", "dropout", "kept_values", "merging", "ops",
         "protocol", "residual", "sequences",
     },
     "layers": {"_checks", "network", "ops", "options"},
-    "feedforward": {"_checks", "initializers", "ops", "protocol", "sharing"},
+    "feedforward": {
+        "_checks", "embedding_gradient", "initializers", "ops", "protocol", "sharing",
+    },
     "pooling": {"_checks", "protocol"},
     "standardize": {"_checks", "protocol", "ragged"},
     "safetensors_file": set(),
@@ -231,7 +242,8 @@ def test_kernels_include_downwards_only():
         "lanes", "activations", "blocked", "pair", "arena", "threads", "masks", "tile",
         "normalisation", "panel_layout", "panel", "sorted_rows", "schedule", "products", "affine",
         "unit_weights", "step", "step_reset_before", "step_normalised", "state_passes", "storage",
-        "plan", "phases", "sequence", "read_tape", "bptt", "linear", "any_cell", "stream",
+        "token_sums", "plan", "phases", "sequence", "read_tape", "bptt", "linear", "any_cell",
+        "stream",
     ]  # fmt: skip
     places = {f"{name}.hpp": i for i, name in enumerate(order)}
     headers = {p.name for p in (CPP / "kernels").glob("*.hpp")}

@@ -242,6 +242,24 @@ class Views {
     overlaps_.read(name, *array);
     return {static_cast<const std::uint8_t*>(array->data()), array->strides(0), array->strides(1)};
   }
+  // Each one of 0..count - 1.
+  Sequence<const std::int64_t> tokens(const OptionalArray& array, py::ssize_t batch, py::ssize_t steps,
+                                      py::ssize_t count) {
+    if (!array) return {};
+    require<std::int64_t>("tokens", *array, {batch, steps, 1});
+    overlaps_.read("tokens", *array);
+    const Sequence<const std::int64_t> view{static_cast<const std::int64_t*>(array->data()),
+                                            stride<std::int64_t>(*array, 0), stride<std::int64_t>(*array, 1)};
+    for (py::ssize_t n = 0; n < batch; ++n) {
+      for (py::ssize_t t = 0; t < steps; ++t) {
+        const std::int64_t token = view.data[n * view.batch_stride + t * view.step_stride];
+        if (token < 0 || token >= count)
+          throw py::value_error("tokens: expected 0.." + std::to_string(count - 1) + ", got " +
+                                std::to_string(token));
+      }
+    }
+    return view;
+  }
   const std::int64_t* lengths(const OptionalArray& array, py::ssize_t batch, py::ssize_t steps) {
     if (!array) return nullptr;
     require<std::int64_t>("lengths", *array, {batch});

@@ -82,9 +82,9 @@ std::size_t tape_size(const CellKind& cell, Size batch, Size steps, Size input_s
 
 std::size_t workspace_size(const std::string& pass_name, bool with_tape, const CellKind& cell, Size batch,
                            Size steps, Size input_size, Size hidden_size, Size itemsize,
-                           const KindsTuple& masks) {
-  const LayerSize size =
-      layer_size(cell, batch, steps, input_size, hidden_size, itemsize == bfloat16_bytes, mask_kinds(masks));
+                           const KindsTuple& masks, Size num_embeddings) {
+  const LayerSize size = layer_size(cell, batch, steps, input_size, hidden_size, itemsize == bfloat16_bytes,
+                                    mask_kinds(masks), num_embeddings);
   return with_weight_size(itemsize, [&](auto zero) {
     using T = decltype(zero);
     return pass_of(pass_name) == Pass::forward ? forward_workspace_bytes<T>(size, with_tape)
@@ -138,16 +138,22 @@ void run_forward(const CellKind& cell, const py::array& panels, const py::array&
 }
 
 template <class T>
-BackwardArguments<T> backward_arguments(
-    Views<T>& views, const CellKind& cell, const py::array& panels, const py::array& tape,
-    const OptionalArray& dy, const OptionalArray& dh_n, const OptionalArray& dc_n, Size batch, Size steps,
-    const OptionalArray& lengths, bool reverse, int threads, const OptionalArray& dx, bool add_to_dx,
-    const py::array& dh0, const OptionalArray& dc0, const py::array& dweight_ih,
-    const OptionalArray& dweight_hh, const OptionalArray& dbias_ih, const OptionalArray& dbias_hh,
-    const OptionalArray& dunit_weights, const OptionalArray& dweight_hr, const OptionalArray& dlayer_norm,
-    const OptionalArray& weight_sums, const MasksTuple& masks, const py::array& workspace) {
+BackwardArguments<T> backward_arguments(Views<T>& views, const CellKind& cell, const py::array& panels,
+                                        const py::array& tape, const OptionalArray& dy,
+                                        const OptionalArray& dh_n, const OptionalArray& dc_n, Size batch,
+                                        Size steps, const OptionalArray& lengths, bool reverse, int threads,
+                                        const OptionalArray& dx, bool add_to_dx, const py::array& dh0,
+                                        const OptionalArray& dc0, const py::array& dweight_ih,
+                                        const OptionalArray& dweight_hh, const OptionalArray& dbias_ih,
+                                        const OptionalArray& dbias_hh, const OptionalArray& dunit_weights,
+                                        const OptionalArray& dweight_hr, const OptionalArray& dlayer_norm,
+                                        const OptionalArray& weight_sums, const MasksTuple& masks,
+                                        const OptionalArray& tokens, const py::array& workspace) {
   const auto [I, H] = sizes_of("dweight_ih", cell.cell, dweight_ih);
-  const LayerSize size = layer_size(cell, batch, steps, I, H, false, kinds_of(masks));
+  if (tokens && (!dx || dx->ndim() != 2 || dx->shape(0) < 1))
+    throw py::value_error("dx: expected 2 axes (V, I) with tokens, V at least 1");
+  const Size V = tokens ? dx->shape(0) : 0;
+  const LayerSize size = layer_size(cell, batch, steps, I, H, false, kinds_of(masks), V);
   const OptionalWeights others{dweight_hh, dbias_hh, dunit_weights, dweight_hr, dlayer_norm};
   require_weights(cell, "dweight_hh, dbias_hh, dunit_weights", others);
   require_cell_state(size.cell, "dc_n", dc_n, false);
@@ -161,7 +167,7 @@ BackwardArguments<T> backward_arguments(
           views.read("dy", dy, {batch, steps, state}),
           matrix(views.read("dh_n", dh_n, {batch, state})),
           matrix(views.read("dc_n", dc_n, {batch, H})),
-          views.write("dx", dx, {batch, steps, I}),
+          tokens ? views.write("dx", *dx, {V, I}) : views.write("dx", dx, {batch, steps, I}),
           add_to_dx,
           matrix(views.write("dh0", dh0, {batch, state})),
           matrix(views.write("dc0", dc0, {batch, H})),
@@ -170,7 +176,8 @@ BackwardArguments<T> backward_arguments(
           weight_sums
               ? views.template scratch<T>("weight_sums", *weight_sums, panel_size<T>(Pass::forward, size))
               : nullptr,
-          masks_of(views, masks, size)};
+          masks_of(views, masks, size),
+          views.tokens(tokens, batch, steps, V)};
 }
 
 void run_backward(const CellKind& cell, const py::array& panels, const py::array& tape,
@@ -180,13 +187,14 @@ void run_backward(const CellKind& cell, const py::array& panels, const py::array
                   const py::array& dweight_ih, const OptionalArray& dweight_hh, const OptionalArray& dbias_ih,
                   const OptionalArray& dbias_hh, const OptionalArray& dunit_weights,
                   const OptionalArray& dweight_hr, const OptionalArray& dlayer_norm,
-                  const OptionalArray& weight_sums, const MasksTuple& masks, const py::array& workspace) {
+                  const OptionalArray& weight_sums, const MasksTuple& masks, const OptionalArray& tokens,
+                  const py::array& workspace) {
   with_scalar("panels", panels, [&](auto zero) {
     Views<decltype(zero)> views;
     const auto arguments =
         backward_arguments(views, cell, panels, tape, dy, dh_n, dc_n, batch, steps, lengths, reverse, threads,
                            dx, add_to_dx, dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dunit_weights,
-                           dweight_hr, dlayer_norm, weight_sums, masks, workspace);
+                           dweight_hr, dlayer_norm, weight_sums, masks, tokens, workspace);
     const py::gil_scoped_release release;
     backward(arguments);
   });
@@ -299,7 +307,7 @@ void add_layer_functions(py::module_& module) {
              "Bytes of a tape.");
   module.def("workspace_size", &workspace_size, arg("pass_name"), arg("with_tape"), arg("cell"), arg("batch"),
              arg("steps"), arg("input_size"), arg("hidden_size"), arg("itemsize"),
-             arg("masks") = KindsTuple{}, "Bytes of a workspace.");
+             arg("masks") = KindsTuple{}, arg("num_embeddings") = 0, "Bytes of a workspace.");
   module.def("explain_plan", &plan_of, arg("cell"), arg("batch"), arg("steps"), arg("input_size"),
              arg("hidden_size"), arg("threads"), arg("itemsize"), "How a dense forward pass will be run.");
   module.def("forward", &run_forward, arg("cell"), arg("panels"), arg("x"), arg("h0"), arg("c0"),
@@ -310,7 +318,8 @@ void add_layer_functions(py::module_& module) {
              arg("dc_n"), arg("batch"), arg("steps"), arg("lengths"), arg("reverse"), arg("threads"),
              arg("dx"), arg("add_to_dx"), arg("dh0"), arg("dc0"), arg("dweight_ih"), arg("dweight_hh"),
              arg("dbias_ih"), arg("dbias_hh"), arg("dunit_weights"), arg("dweight_hr") = py::none(),
-             arg("dlayer_norm") = py::none(), arg("weight_sums"), arg("masks") = py::none(), arg("workspace"),
+             arg("dlayer_norm") = py::none(), arg("weight_sums"), arg("masks") = py::none(),
+             arg("tokens") = py::none(), arg("workspace"),
              "Back-propagate through a sequence; use up the tape.");
   module.def("add_weight_sums", &run_add_weight_sums, arg("cell"), arg("weight_sums"), arg("dweight_ih"),
              arg("dweight_hh"), arg("dbias_ih"), arg("dbias_hh"), arg("dunit_weights"),

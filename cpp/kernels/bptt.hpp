@@ -4,6 +4,7 @@
 #pragma once
 
 #include "sequence.hpp"
+#include "token_sums.hpp"
 #include "unit_weights.hpp"
 
 namespace fastrnn {
@@ -25,6 +26,7 @@ struct Backward {
     T *kept_dh, *kept_dc;  // by zoneout
     T* recurrent_mask;
     Shares<T> shares_h, shares_c;
+    TokenSums<Cell, T> tokens;
     T* reset_hidden;  // of a chunk
     T* dprojected;    // of a chunk: what the projection's gradient sums over
     T* dx;            // of a chunk
@@ -43,7 +45,8 @@ struct Backward {
           most_rows(odd(std::max<Index>(chunk_rows, layer.batch))),
           recurrent_mask(take_recurrent_mask<T>(arena, layer)),
           shares_h(shares_of_h<T>(arena, layer)),
-          shares_c(shares_of_c<T>(arena, layer)) {
+          shares_c(shares_of_c<T>(arena, layer)),
+          tokens(arena, size, layer.num_embeddings) {
       const Index units = lane_blocks<T>(size.hidden_size) * lane_width<T>;
       const Index numbers = lane_blocks<T>(size.state_size()) * lane_width<T>;
       const bool projected = size.projection > 0;
@@ -65,7 +68,8 @@ struct Backward {
     }
 
     bool few_rows() const {
-      return !carried && schedule.chunk_count() == 1 && schedule.chunk(0).rows <= most_rows_added_directly;
+      return !carried && !tokens.wanted() && schedule.chunk_count() == 1 &&
+             schedule.chunk(0).rows <= most_rows_added_directly;
     }
     Blocked<T> reset_hidden_at(const Slot& slot) const {
       if constexpr (!has_reset_hidden<Cell>) return {};
@@ -115,12 +119,19 @@ struct Backward {
                   memory.few_rows() ? layout.forward_section(0) : layout.forward_size(), T(0));
     }
 
+    if (memory.tokens.wanted()) memory.tokens.clear();
     const double work = 2 * row_cost<Cell>(size) * static_cast<double>(memory.rows.lengths().total());
     const Index threads = useful_threads(a.timing.threads, work);
     for (Index i = schedule.chunk_count(); i-- > 0;) {
       const Chunk& chunk = schedule.chunk(i);
       const Index end_step = std::min(chunk.end_step, schedule.steps());  // the last slot has no step
       if (end_step > chunk.first_step) run_chunk(a, memory, d, {chunk.first_step, end_step}, threads);
+    }
+    if (memory.tokens.wanted()) {
+      parallel_for(threads, [&](Index part) {
+        memory.tokens.multiply(a.panels, {part, threads}, memory.gradient_panels);
+      });
+      memory.tokens.hand_out(a.dx, a.add_to_dx);
     }
 
     scatter(constant(d.dh), all, size.state_size(), rows_of(a.dh0, schedule.order()));
@@ -129,7 +140,8 @@ struct Backward {
     if (!memory.carried) add_bias_gradients<Cell, T>(size, memory.gradient_panels, gradients_of(a));
     if (!memory.carried && !memory.few_rows())
       add_weight_gradients<Cell, T>(size, memory.gradient_panels, gradients_of(a));
-    if (a.dx.data && !a.add_to_dx) clear_padding(a.dx, a.size, a.timing.lengths, size.input_size);
+    if (a.dx.data && !a.add_to_dx && !memory.tokens.wanted())
+      clear_padding(a.dx, a.size, a.timing.lengths, size.input_size);
   }
 
  private:
@@ -185,6 +197,7 @@ struct Backward {
     parallel_for(threads, [&](Index part) {
       for (int s = 0; s < static_cast<int>(Cell::sections.size()); ++s) {
         const Source name = Cell::sections[s].source;
+        if (name == Source::input && memory.tokens.wanted()) continue;
         const Blocked<const T> source = name == Source::input ? x : name == Source::hidden ? h : reset_hidden;
         const GradientRows<T> sums{source, name == Source::input ? dinput : dhidden, rows};
         if (memory.few_rows())
@@ -218,14 +231,16 @@ struct Backward {
             memory.storage.normalisation(slot, slot), memory.dcell_output_at(slot), schedule.active(step),
             {part, threads}, memory.gradient_panels);
       }
-      if (a.dx.data) {
+      if (memory.tokens.wanted()) {
+        memory.tokens.add({a.tokens, schedule, steps}, dinput, x, {part, threads});
+      } else if (a.dx.data) {
         const Range share{rows * part / threads, rows * (part + 1) / threads};
         multiply_backward<Cell, T>(
             layout, 0, {a.panels, dinput, share, all_blocks<T>(size.input_size), memory.dx_at(first)});
       }
     });
 
-    if (!a.dx.data) return;
+    if (!a.dx.data || memory.tokens.wanted()) return;
     parallel_for(threads, [&](Index part) {
       const Index count = steps.end - steps.begin;
       for (Index i = count * part / threads; i < count * (part + 1) / threads; ++i) {
@@ -323,7 +338,9 @@ struct Backward {
                      clear_row(d.dh, row, h_part.blocks);
                      if (Cell::has_cell_state) clear_row(d.dc, row, c_part.blocks);
                    });
-    clip(a.size.options, size, d, h_part, c_part, member);
+    const RowNorm<T> norm{{d.dh, size.state_size()},
+                          {Cell::has_cell_state ? d.dc : Blocked<T>{}, size.hidden_size}};
+    clip(a.size.options, norm, h_part, c_part, member);
   }
 
   // From the gradients of the gates to those of W x, in all steps of a chunk.
@@ -355,36 +372,6 @@ struct Backward {
     multiply_backward<Affine, T>(
         layout.projection(), 0,
         {panels + layout.backward_projection(), constant(dprojected), h_part.rows, c_part.blocks, dcell_h});
-  }
-
-  static void clip(const CellOptions& options, LayerDimensions size, const StateGradients& d,
-                   const Part& h_part, const Part& c_part, const Member& member) {
-    if (options.gradient_clip_value > 0) {
-      const T limit = static_cast<T>(options.gradient_clip_value);
-      clamp(d.dh, limit, h_part);
-      if (Cell::has_cell_state) clamp(d.dc, limit, c_part);
-    }
-    if (options.gradient_clip_norm <= 0) return;
-    const T limit = static_cast<T>(options.gradient_clip_norm);
-    // All members need all units of a row: a few rows' factors at a time, between two waits.
-    const RowNorm<T> norm{{d.dh, size.state_size()},
-                          {Cell::has_cell_state ? d.dc : Blocked<T>{}, size.hidden_size}};
-    constexpr Index most = 64;
-    T factors[most];
-    for_each_part(h_part.rows, most, [&](Index first, Index count) {
-      member.wait();
-      for (Index i = 0; i < count; ++i) {
-        const T length = norm(first + i);
-        factors[i] = length > limit ? limit / length : T(1);
-      }
-      member.wait();
-      for (Index i = 0; i < count; ++i) {
-        if (factors[i] == T(1)) continue;
-        const Range row{first + i, first + i + 1};
-        scale(d.dh, factors[i], {row, h_part.blocks});
-        if (Cell::has_cell_state) scale(d.dc, factors[i], {row, c_part.blocks});
-      }
-    });
   }
 };
 

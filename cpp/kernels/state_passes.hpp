@@ -139,6 +139,37 @@ void scale(Blocked<T> d, T factor, const Part& part) {
   });
 }
 
+// Clips a row's gradients as the options say: its elements, then its norm. Both arrays are written.
+template <class T>
+void clip(const CellOptions& options, const RowNorm<T>& norm, const Part& h_part, const Part& c_part,
+          const Member& member) {
+  const Blocked<T> dh = norm.first.numbers, dc = norm.second.numbers;
+  if (options.gradient_clip_value > 0) {
+    const T limit = static_cast<T>(options.gradient_clip_value);
+    clamp(dh, limit, h_part);
+    if (dc.data) clamp(dc, limit, c_part);
+  }
+  if (options.gradient_clip_norm <= 0) return;
+  const T limit = static_cast<T>(options.gradient_clip_norm);
+  // All members need all units of a row: a few rows' factors at a time, between two waits.
+  constexpr Index most = 64;
+  T factors[most];
+  for_each_part(h_part.rows, most, [&](Index first, Index count) {
+    member.wait();
+    for (Index i = 0; i < count; ++i) {
+      const T length = norm(first + i);
+      factors[i] = length > limit ? limit / length : T(1);
+    }
+    member.wait();
+    for (Index i = 0; i < count; ++i) {
+      if (factors[i] == T(1)) continue;
+      const Range row{first + i, first + i + 1};
+      scale(dh, factors[i], {row, h_part.blocks});
+      if (dc.data) scale(dc, factors[i], {row, c_part.blocks});
+    }
+  });
+}
+
 // The numbers of a mask over steps for the own part: the mask's of a step, or one rate for all.
 template <class T>
 class Shares {

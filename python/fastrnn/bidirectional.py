@@ -9,6 +9,7 @@ import numpy as np
 from fastrnn import _checks, sequences
 from fastrnn._checks import FloatArray
 from fastrnn.composition import _Composite, _RecurrentComposite
+from fastrnn.embedding_gradient import AddTo
 from fastrnn.merging import MERGES, merge_into, merged_size, split_gradient
 from fastrnn.protocol import Recurrent, Tape, check_reset
 
@@ -163,7 +164,7 @@ class Bidirectional(_Composite, _RecurrentComposite):
         dstate: Any,
         *,
         input_gradient: bool,
-        add_to: FloatArray | None = None,
+        add_to: AddTo = None,
     ) -> tuple[Any, Any]:
         tapes, factors = tape.use(self)
         return self.layer._backward_beside(
@@ -174,6 +175,9 @@ class Bidirectional(_Composite, _RecurrentComposite):
             input_gradient=input_gradient,
             add_to=add_to,
         )
+
+    def _adds_by_token(self) -> bool:
+        return self.layer._adds_by_token() and self.reverse_layer._adds_by_token()
 
     def _discard(self, tape: Tape) -> None:
         tapes, _ = tape.use(self)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastrnn import _checks, initializers, sequences
 from fastrnn._checks import FloatArray
+from fastrnn.embedding_gradient import AddTo, of_each_step
 from fastrnn.protocol import (
     Layer,
     Recurrent,
@@ -229,8 +230,9 @@ class Checkpointed(Recurrent):
         dstate: Any,
         *,
         input_gradient: bool,
-        add_to: FloatArray | None = None,
+        add_to: AddTo = None,
     ) -> tuple[FloatArray | None, Any]:
+        add_to = of_each_step(add_to)
         kept: _Kept = tape.use(self)
         dy = None if dy is None else np.asarray(dy)
         x = kept.arguments.x

@@ -11,6 +11,7 @@ import numpy as np
 from fastrnn import initializers, sequences
 from fastrnn._checks import FloatArray
 from fastrnn.dropout import Dropout
+from fastrnn.embedding_gradient import AddTo, EmbeddingGradient
 from fastrnn.protocol import (
     Layer,
     Recurrent,
@@ -147,18 +148,36 @@ class _Chain(_Composite):
         dstate: Any,
         *,
         input_gradient: bool,
-        add_to: FloatArray | None = None,
+        add_to: AddTo = None,
     ) -> tuple[Any, Any]:
         tapes = tape.use(self)
         dstates = list(self._states("dstate", dstate))
-        for i in reversed(range(len(self.layers))):
-            extra: dict[str, Any] = {} if i > 0 or add_to is None else {"add_to": add_to}
+        i = len(self.layers)
+        while i > 0:
+            i -= 1
+            target = add_to if i == 0 else self._embedding_gradient_below(i, tapes)
+            extra: dict[str, Any] = {} if target is None else {"add_to": target}
             # A layer's dx is wanted by the caller, or by a layer below that has parameters.
             wanted = input_gradient or self._parameters_below[i]
             dy, dstates[i] = self.layers[i]._backward(
                 tapes[i], dy, dstates[i], input_gradient=wanted, **extra
             )
+            if i > 0 and target is not None:  # that was the backward pass of the embedding too
+                i -= 1
+                tapes[i].discard()
+                dy = dstates[i] = None
         return dy, tuple(dstates)
+
+    def _embedding_gradient_below(
+        self, place: int, tapes: Sequence[Tape]
+    ) -> EmbeddingGradient | None:
+        layer, below = self.layers[place], self.layers[place - 1]
+        if not layer._adds_by_token():
+            return None
+        return below._embedding_gradient(tapes[place - 1], batch_first=layer.batch_first)
+
+    def _adds_by_token(self) -> bool:
+        return self.layers[0]._adds_by_token()
 
 
 class Sequential(_Chain):

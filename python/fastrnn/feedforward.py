@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 
 from fastrnn import _checks, initializers, ops
 from fastrnn._checks import FloatArray
+from fastrnn.embedding_gradient import EmbeddingGradient
 from fastrnn.protocol import Layer, Shapes, Tape, own_vectors, views
 from fastrnn.sharing import Holders
+
+# Sums of a recurrent layer's gradients by token take memory and products for each token.
+_STEPS_PER_TOKEN = 4
 
 
 class Linear(Layer):
@@ -226,6 +230,18 @@ class Embedding(Layer):
         _, _, shape = tape.content(self)
         if dy is not None:
             _checks.of_shape("dy", dy, "(..., E)", shape, self.dtype)
+
+    def _embedding_gradient(self, tape: Tape, *, batch_first: bool) -> EmbeddingGradient | None:
+        tokens, valid, shape = tape.content(self)
+        if len(shape) != 3 or tokens.size < _STEPS_PER_TOKEN * self.num_embeddings:
+            return None
+        if valid is None:
+            return EmbeddingGradient(tokens.reshape(shape[:2]), self.gradients["weight"])
+        if batch_first != self.batch_first:  # lengths mean other steps there
+            return None
+        placed = np.zeros(shape[:2], np.int64)
+        placed[valid] = tokens
+        return EmbeddingGradient(placed, self.gradients["weight"])
 
     def _backward(
         self, tape: Tape, dy: Any, dstate: Any, *, input_gradient: bool

@@ -9,11 +9,20 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from fastrnn import _checks, initializers, inspection, ops, output_padding, sequences
+from fastrnn import (
+    _checks,
+    embedding_gradient,
+    initializers,
+    inspection,
+    ops,
+    output_padding,
+    sequences,
+)
 from fastrnn._checks import FloatArray
 from fastrnn.bidirectional import Bidirectional
 from fastrnn.composition import Stacked
 from fastrnn.dropout import Dropout
+from fastrnn.embedding_gradient import AddTo
 from fastrnn.initial_state import LearnedInitialState
 from fastrnn.initializers import Target
 from fastrnn.options import NetworkOptions, signature_with
@@ -348,8 +357,8 @@ class RecurrentNetwork(Recurrent):
         dstate: Any,
         *,
         input_gradient: bool,
-        add_to: FloatArray | None = None,
-    ) -> tuple[FloatArray | None, Any]:
+        add_to: AddTo = None,
+    ) -> tuple[Any, Any]:
         inner, (batch, _), learned, repeated = tape.use(self)
         dy = None if dy is None else self._axes(np.asarray(dy))
         if dy is not None and repeated is not None:
@@ -359,12 +368,17 @@ class RecurrentNetwork(Recurrent):
             dy,
             self._states("dstate", dstate, batch),
             input_gradient=input_gradient,
-            add_to=None if add_to is None else self._axes(add_to),
+            add_to=add_to if self.batch_first else embedding_gradient.swapped(add_to),
         )
         cells = self._cells(dinitial)
         if learned is not None:
             learned.add_gradients(cells)
+        if add_to is not None:
+            return add_to, self._layout.packed(cells)
         return None if dx is None else self._axes(dx), self._layout.packed(cells)
+
+    def _adds_by_token(self) -> bool:
+        return self._stack._adds_by_token()
 
     def training_bytes(
         self, batch_size: int, steps: int, lengths: Any = None, *, reset: bool = False

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastrnn._checks import FloatArray
+from fastrnn.embedding_gradient import AddTo, EmbeddingGradient
 from fastrnn.sharing import Holders
 
 Shapes = dict[str, tuple[int, ...]]
@@ -185,6 +186,17 @@ class Layer(ABC):
         """Take back the memory of a tape that no backward pass will use."""
         tape.use(self)
 
+    def _embedding_gradient(self, tape: Tape, *, batch_first: bool) -> EmbeddingGradient | None:
+        """Return what the layer above may add to, instead of a backward pass of this one.
+
+        None where there is no such, or it would take longer. `batch_first` is the layer's above.
+        """
+        return None
+
+    def _adds_by_token(self) -> bool:
+        """Whether `_backward` takes an `EmbeddingGradient` as `add_to`."""
+        return False
+
     def _begin_weight_sums(self) -> None:  # noqa: B027
         """Sum weight gradients over several backward passes as if over one."""
 
@@ -293,9 +305,9 @@ class Recurrent(Layer):
         dstate: Any,
         *,
         input_gradient: bool,
-        add_to: FloatArray | None = None,
+        add_to: AddTo = None,
     ) -> tuple[Any, Any]:
-        """As `Layer._backward`; dx is added to `add_to` (N, T, input_size) where one is given."""
+        """As `Layer._backward`; dx is added to `add_to` where it is given, which is then dx."""
 
     def _run_beside(
         self,
@@ -325,7 +337,7 @@ class Recurrent(Layer):
         dstates: tuple[Any, Any],
         *,
         input_gradient: bool,
-        add_to: FloatArray | None,
+        add_to: AddTo,
     ) -> tuple[Any, tuple[Any, Any]]:
         """As `_backward`, for this layer and `other`, which have read the same x: dx is the sum."""
         dx, first = self._backward(

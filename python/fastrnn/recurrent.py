@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastrnn import _checks, initializers, kept_values, ops
+from fastrnn import _checks, embedding_gradient, initializers, kept_values, ops
 from fastrnn._checks import FloatArray
 from fastrnn.cell_weights import (
     begin_normalisation,
@@ -16,6 +17,7 @@ from fastrnn.cell_weights import (
     weight_shapes,
     weights,
 )
+from fastrnn.embedding_gradient import AddTo
 from fastrnn.plan import LayerPlan
 from fastrnn.protocol import Recurrent, Shapes, Tape, own_vectors
 from fastrnn.sharing import Holders
@@ -240,14 +242,15 @@ class RecurrentLayer(Recurrent):
         dstate: Any,
         *,
         input_gradient: bool,
-        add_to: FloatArray | None = None,
-    ) -> tuple[FloatArray | None, Any]:
+        add_to: AddTo = None,
+    ) -> tuple[Any, Any]:
         kept: _Kept = tape.use(self)
-        call = self._backward_call(kept, dy, dstate)
-        dx, dinitial = ops.backward(call, input_gradient=input_gradient, add_to=add_to)
+        tokens, array = embedding_gradient.parts(add_to)
+        call = self._backward_call(kept, dy, dstate, tokens)
+        dx, dinitial = ops.backward(call, input_gradient=input_gradient, add_to=array)
         if kept.dropped is not None:
             self._add_dropped(call, kept.dropped)
-        return dx, _state_of(*dinitial)
+        return dx if add_to is None else add_to, _state_of(*dinitial)
 
     def _backward_beside(
         self,
@@ -257,24 +260,33 @@ class RecurrentLayer(Recurrent):
         dstates: tuple[Any, Any],
         *,
         input_gradient: bool,
-        add_to: FloatArray | None,
+        add_to: AddTo,
     ) -> tuple[Any, tuple[Any, Any]]:
         if not isinstance(other, RecurrentLayer):
             return super()._backward_beside(
                 other, tapes, dys, dstates, input_gradient=input_gradient, add_to=add_to
             )
         kept: tuple[_Kept, _Kept] = tapes[0].use(self), tapes[1].use(other)
-        first = self._backward_call(kept[0], dys[0], dstates[0])
-        second = other._backward_call(kept[1], dys[1], dstates[1])
+        tokens, array = embedding_gradient.parts(add_to)
+        first = self._backward_call(kept[0], dys[0], dstates[0], tokens)
+        second = other._backward_call(kept[1], dys[1], dstates[1], tokens)
         dx, dinitial = ops.backward_beside(
-            first, second, input_gradient=input_gradient, add_to=add_to
+            first, second, input_gradient=input_gradient, add_to=array
         )
         for layer, call, (_, _, dropped) in zip((self, other), (first, second), kept, strict=True):
             if dropped is not None:
                 layer._add_dropped(call, dropped)
-        return dx, (_state_of(*dinitial[0]), _state_of(*dinitial[1]))
+        return dx if add_to is None else add_to, (
+            _state_of(*dinitial[0]),
+            _state_of(*dinitial[1]),
+        )
 
-    def _backward_call(self, kept: _Kept, dy: Any, dstate: Any) -> ops.BackwardCall:
+    def _adds_by_token(self) -> bool:
+        return True
+
+    def _backward_call(
+        self, kept: _Kept, dy: Any, dstate: Any, tokens: NDArray[np.int64] | None
+    ) -> ops.BackwardCall:
         dh_n, dc_n = self._state("dstate", dstate, kept.record.batch)
         gradients = self._weight_gradients
         if kept.dropped is None:
@@ -293,6 +305,7 @@ class RecurrentLayer(Recurrent):
             gradients,
             self._buffers,
             self._weight_sums,
+            tokens,
         )
 
     def _add_dropped(self, call: ops.BackwardCall, dropped: FloatArray) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastrnn import _checks, sequences
 from fastrnn._checks import FloatArray
 from fastrnn.composition import Sequential, _Composite, _RecurrentComposite
+from fastrnn.embedding_gradient import AddTo, of_each_step
 from fastrnn.protocol import Layer, Recurrent, Tape, check_reset, reset_for
 
 
@@ -117,8 +118,9 @@ class Residual(_Composite, _RecurrentComposite):
         dstate: Any,
         *,
         input_gradient: bool,
-        add_to: FloatArray | None = None,
+        add_to: AddTo = None,
     ) -> tuple[Any, Any]:
+        sums = of_each_step(add_to)
         inner, shape, valid = tape.use(self)
         dx, dinitial = self.layer._backward(inner, dy, dstate, input_gradient=input_gradient)
         if not input_gradient:
@@ -126,7 +128,7 @@ class Residual(_Composite, _RecurrentComposite):
         dx = np.zeros(shape, self.dtype) if dx is None else dx
         if dy is not None:
             dx = _sum(dx, np.asarray(dy), valid, None)
-        return dx if add_to is None else np.add(add_to, dx, out=add_to), dinitial
+        return dx if sums is None else np.add(sums, dx, out=sums), dinitial
 
     def _discard(self, tape: Tape) -> None:
         tape.use(self)[0].discard()

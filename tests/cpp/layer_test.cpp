@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "fastrnn/linear.h"
 #include "fastrnn/plan.h"
@@ -21,6 +22,16 @@ template <class T>
 bool same(Array<T>& a, Array<T>& b) {
   for (std::size_t i = 0; i < a.size(); ++i)
     if (a[i] != b[i]) return false;
+  return true;
+}
+
+// Up to the rounding of sums of hundreds of numbers.
+template <class T>
+bool near(Array<T>& a, Array<T>& b) {
+  T largest(0);
+  for (std::size_t i = 0; i < b.size(); ++i) largest = std::max(largest, std::abs(b[i]));
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (!(std::abs(a[i] - b[i]) <= 500 * std::numeric_limits<T>::epsilon() * largest)) return false;
   return true;
 }
 
@@ -112,6 +123,54 @@ TEST_CASE_TEMPLATE("sums of weight gradients that go on are those of a call of i
         CHECK(same(alone.db_ih, carried.db_ih));
         CHECK(same(alone.db_hh, carried.db_hh));
         CHECK(same(alone.dw_unit, carried.dw_unit));
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("gradients by token are the sums of those of single rows", T, float, double) {
+  const std::int64_t sizes[][5] = {
+      {1, 1, 1, 1, 1}, {5, 7, 3, 17, 4}, {40, 20, 30, 70, 9}, {1, 300, 17, 33, 300}};
+  for (const Cell cell : all_cells) {
+    for (const auto& s : sizes) {
+      for (const int kind : {0, 1, 2, 5}) {
+        const bool ragged = kind & 1, reverse = kind == 2;
+        LayerSize size{cell, s[0], s[1], s[2], s[3]};
+        size.options.layer_norm = kind & 2;
+        if (kind & 4) choose_options(size);
+        const auto lengths = ragged ? some_lengths(s[0], s[1]) : std::vector<std::int64_t>{};
+        const std::size_t V = std::size_t(s[4]), I = std::size_t(s[2]), rows = std::size_t(s[0] * s[1]);
+        Array<T> table(V * I), one_dx(V * I), several_dx(V * I), expected(V * I);
+        Array<std::int64_t> tokens(rows);
+        table.randomize(9);
+        expected.zero();
+        several_dx.zero();
+        for (std::size_t row = 0; row < rows; ++row) tokens[row] = std::int64_t(row * row % V);
+        Training<T> plain(size, lengths, reverse, 1);
+        LayerSize with_tokens = size;
+        with_tokens.num_embeddings = s[4];
+        Training<T> one(with_tokens, lengths, reverse, 1), several(with_tokens, lengths, reverse, 3);
+        for (Training<T>* layer : {&plain, &one, &several}) {
+          for (std::size_t i = 0; i < rows * I; ++i) layer->x[i] = table[tokens[i / I] * I + i % I];
+          forward(layer->forward_call());
+        }
+        backward(plain.backward_call());
+        for (Training<T>* layer : {&one, &several}) {
+          BackwardArguments<T> call = layer->backward_call();
+          call.dx = {(layer == &one ? one_dx : several_dx).data(), std::ptrdiff_t(I), 0};
+          call.add_to_dx = layer == &several;
+          call.tokens = {tokens.data(), std::ptrdiff_t(s[1]), 1};
+          backward(call);
+        }
+        for (std::size_t i = 0; i < rows * I; ++i) expected[tokens[i / I] * I + i % I] += plain.dx[i];
+        CHECK(near(one_dx, expected));
+        CHECK(near(one.dw_ih, plain.dw_ih));
+        CHECK(same(one_dx, several_dx));
+        CHECK(same(one.dw_ih, several.dw_ih));
+        CHECK(same(one.dw_hh, plain.dw_hh));
+        CHECK(same(one.db_ih, plain.db_ih));
+        CHECK(same(one.dw_norm, plain.dw_norm));
+        CHECK(same(one.dh0, plain.dh0));
       }
     }
   }

@@ -96,6 +96,8 @@ struct LayerSize {
   bool bfloat16 = false;
   CellOptions options{};
   MaskKinds masks{};
+  // V, where a backward call has tokens (0: where it has none): the size of its workspace depends on it.
+  std::int64_t num_embeddings = 0;
 };
 
 // S, the numbers of h: P or H.
@@ -228,7 +230,7 @@ struct BackwardArguments {
   Sequence<const T> dy;  // (N, T, S) or null: zero; not read at invalid steps
   Matrix<const T> dh_n;  // (N, S) or null: zero
   Matrix<const T> dc_n;  // (N, H) or null: zero; LSTM only
-  Sequence<T> dx;        // (N, T, I) or null: not wanted
+  Sequence<T> dx;        // (N, T, I) or null: not wanted; with tokens (V, I), by token, wanted
   bool add_to_dx;        // dx += instead of dx =
   Matrix<T> dh0;         // (N, S)
   Matrix<T> dc0;         // (N, H); LSTM only
@@ -240,6 +242,9 @@ struct BackwardArguments {
   // and pieces are whole chunks of steps, these are the additions of one call over all, in its order.
   T* weight_sums = nullptr;
   Masks<T> masks{};  // as in the forward call
+  // (N, T) where size.num_embeddings > 0, each 0..V-1: x was, at valid steps, the row of a table (V, I) that
+  // each names. dx is then the gradient of that table.
+  Sequence<const std::int64_t> tokens{};
 };
 
 template <class T>

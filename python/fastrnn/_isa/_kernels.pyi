@@ -66,6 +66,7 @@ def workspace_size(
     hidden_size: int,
     itemsize: int,
     masks: _Kinds = ...,
+    num_embeddings: int = ...,
 ) -> int: ...
 def explain_plan(
     cell: _Cell,
@@ -117,6 +118,7 @@ def backward(
     dlayer_norm: _Optional,
     weight_sums: _Optional,
     masks: _Masks,
+    tokens: _Optional,
     workspace: _Array,
 ) -> None: ...
 def read_tape(

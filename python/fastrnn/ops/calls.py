@@ -103,6 +103,8 @@ class BackwardCall(NamedTuple):
         Where the workspace comes from.
     weight_sums : ndarray, (panel size,), or None
         Of `new_weight_sums`: what is added to instead of `gradients`.
+    tokens : ndarray of int64, (N, T), or None
+        Where x was rows of a table (V, I): which ones. dx is then the gradient of the table.
     """
 
     kind: LayerKind
@@ -114,3 +116,4 @@ class BackwardCall(NamedTuple):
     gradients: Weights
     buffers: LayerBuffers
     weight_sums: FloatArray | None
+    tokens: NDArray[np.int64] | None = None

@@ -200,11 +200,12 @@ def backward(
     input_gradient : bool
         Whether dx is wanted.
     add_to : ndarray, (N, T, I), or None
-        An array to which dx is added, and which is returned as dx.
+        An array to which dx is added, and which is returned as dx; (V, I), and not None, where the
+        call has tokens.
 
     Returns
     -------
-    dx : ndarray, (N, T, I), or None
+    dx : ndarray, (N, T, I) or (V, I), or None
     dstate : tuple
         dh0 : ndarray, (N, S); dc0 : ndarray, (N, H), or None.
     """
@@ -279,7 +280,7 @@ def backward_beside(
 
     Returns
     -------
-    dx : ndarray, (N, T, I), or None
+    dx : ndarray, (N, T, I) or (V, I), or None
         The sum over both, in their order.
     dstates : tuple
         What `backward` returns, of each.
@@ -314,10 +315,11 @@ def _backward_arguments(
     call: BackwardCall, dx: FloatArray | None, add_to_dx: bool
 ) -> tuple[tuple[Any, ...], State]:
     """Return what the kernels take, the workspace last, and (dh0, dc0) that they fill."""
-    kind, panels, record, dy, dh_n, dc_n, gradients, buffers, weight_sums = call
+    kind, panels, record, dy, dh_n, dc_n, gradients, buffers, weight_sums, tokens = call
     tape, batch, steps, lengths, masks = record
     size = (kind.kernel_cell, batch, steps, kind.input_size, kind.hidden_size)
     mask_kinds = _NO_MASKS if masks is None else masks.kinds
+    num_embeddings = 0 if tokens is None or dx is None else dx.shape[0]
     dh0 = np.empty((batch, kind.state_size), kind.dtype)
     dc0 = np.empty((batch, kind.hidden_size), kind.dtype) if kind.has_cell_state else None
     arguments = (
@@ -345,8 +347,11 @@ def _backward_arguments(
         gradients.layer_norm,
         weight_sums,
         masks,
+        None if tokens is None else tokens[..., None],
         buffers.backward.take(
-            _workspace_size("backward", True, *size, kind.weight_itemsize, mask_kinds)
+            _workspace_size(
+                "backward", True, *size, kind.weight_itemsize, mask_kinds, num_embeddings
+            )
         ),
     )
     return arguments, (dh0, dc0)
