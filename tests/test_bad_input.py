@@ -221,7 +221,7 @@ CONSTRUCTORS = [
     (
         lambda: fr.Trainer(fr.Last(), callbacks=[3]),
         TypeError,
-        r"callbacks\[0\]: expected a callable",
+        r"callbacks\[0\]: expected a callback or a callable",
     ),
     (lambda: fr.set_num_threads(0), ValueError, "count: expected at least 1, got 0"),
     (lambda: fr.set_num_threads(1.0), TypeError, "count: expected an integer, got float"),

@@ -164,6 +164,7 @@ def test_every_public_layer_has_a_case():
         "RNN",
         "Embedding",
         "TiedSequential",
+        "EncoderDecoder",  # in test_encoder_decoder.py
     }
     public = {name: getattr(fr, name) for name in fr.__all__}
     layers = {n for n, c in public.items() if isinstance(c, type) and issubclass(c, Layer)}
