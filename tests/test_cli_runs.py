@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from cli_cases import (
 )
 from fastrnn.cli import bundled, main
 from fastrnn.testing import assert_near
+from process_cases import mpiexec
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 
@@ -172,17 +172,9 @@ def test_ctrl_c_while_text_is_written(text_model):
         assert writer.stderr.read() == "fastrnn: error: interrupted\n"
 
 
-def mpiexec(*arguments, script=None):
+def in_two(*arguments, script=None):
     """Run the command line, or a script, in two processes."""
-    program = Path(sysconfig.get_path("scripts")) / "mpiexec"
-    if not program.exists():
-        pytest.skip("mpiexec is not installed in this environment (extra mpi)")
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    what = ["-m", "fastrnn"] if script is None else ["-c", script]
-    return subprocess.run(
-        [program, "-n", "2", sys.executable, *what, *map(str, arguments)],
-        capture_output=True, text=True, env=environment, timeout=120, check=False,
-    )  # fmt: skip
+    return mpiexec(2, *(["-m", "fastrnn"] if script is None else ["-c", script]), *arguments)
 
 
 #: The command line, with the number of sums of gradients behind on standard error.
@@ -209,7 +201,7 @@ sys.exit(status)
 def test_two_processes_train_as_one(data, capsys, tmp_path):
     (tmp_path / "fox.txt").write_text(FOX * 60)
     arguments = ("train", data, *FAST, "--json")
-    done = mpiexec(*arguments, "--output", "two.st", "--checkpoint", "c", script=COUNTED)
+    done = in_two(*arguments, "--output", "two.st", "--checkpoint", "c", script=COUNTED)
     assert done.returncode == 0, done.stderr
     sums = list(map(int, done.stderr.split()))
     (line,) = done.stdout.splitlines()  # one process prints
@@ -231,7 +223,7 @@ def test_an_error_of_all_processes_is_said_once(tmp_path):
         (("fox.txt", "--max-seconds", 3), "--max-seconds: expected none with --checkpoint"),
         (("fox.txt", "--epochs", "x"), "--epochs: invalid int value: 'x'"),
     ):
-        done = mpiexec("train", *arguments)
+        done = in_two("train", *arguments)
         assert done.returncode != 0
         assert done.stdout == ""
         assert done.stderr.count(message) == 1
@@ -252,6 +244,6 @@ if communicator_of_job().rank == 1:
     bundled.BUNDLED["sunspots"] = ("forecast", gone)
 sys.exit(main(["train", "sunspots"]))
 """
-    done = mpiexec(script=script)
+    done = in_two(script=script)
     assert done.returncode != 0
     assert "process 1 of 2: fastrnn: error: the disk is gone" in done.stderr

@@ -1,12 +1,8 @@
 """Several processes train like one: with threads in their place, and with MPI."""
 
 import json
-import os
-import subprocess
 import sys
-import sysconfig
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +10,7 @@ import pytest
 import fastrnn as fr
 from fastrnn import parallel
 from fastrnn.testing import assert_near, assert_same_bits
+from process_cases import mpiexec
 from training_cases import latch, sums, tagger
 
 
@@ -223,20 +220,9 @@ if communicator.rank == communicator.size - 1:
 """
 
 
-def mpiexec(size, script, *arguments):
-    program = Path(sysconfig.get_path("scripts")) / "mpiexec"
-    if not program.exists():
-        pytest.skip("mpiexec is not installed in this environment (extra mpi)")
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    command = [program, "-n", str(size), sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=environment, timeout=120, check=False
-    )
-
-
 def test_two_ranks_on_half_batches_are_one_on_whole_batches(tmp_path):
     path = tmp_path / "found.json"
-    done = mpiexec(2, SCRIPT, path)
+    done = mpiexec(2, "-c", SCRIPT, path)
     assert done.returncode == 0, done.stderr
     for case, (vector, losses) in zip(CASES, json.loads(path.read_text()), strict=True):
         expected, history = trained(case, None)
@@ -248,6 +234,7 @@ def test_a_failed_rank_ends_the_job_with_a_message():
     script = """
 import numpy as np
 import fastrnn as fr
+from process_cases import mpiexec
 from training_cases import classifier, sums
 
 communicator = fr.parallel.MPICommunicator()
@@ -261,7 +248,7 @@ fr.Trainer(classifier(), callbacks=[Fail()], communicator=communicator).fit(
     sums(64), epochs=10**6, seed=0
 )
 """
-    done = mpiexec(2, script)
+    done = mpiexec(2, "-c", script)
     assert done.returncode != 0
     assert "process 1 of 2: OSError: the disk is gone" in done.stderr
 
@@ -270,6 +257,7 @@ def test_ctrl_c_in_one_rank_ends_all_at_one_step():
     script = """
 import signal
 import fastrnn as fr
+from process_cases import mpiexec
 from training_cases import classifier, sums
 
 communicator = fr.parallel.MPICommunicator()
@@ -283,7 +271,7 @@ trainer = fr.Trainer(classifier(), callbacks=[PressCtrlC()], communicator=commun
 history = trainer.fit(sums(64), epochs=5, batch_size=8, seed=0)
 print(f"{history.interrupted} after {history.steps}", flush=True)
 """
-    done = mpiexec(2, script)
+    done = mpiexec(2, "-c", script)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("True after 4") == 2  # on one line, if they print at once
 

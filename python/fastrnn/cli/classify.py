@@ -156,9 +156,7 @@ def predict(
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path}: expected a classifier from fastrnn train") from error
     x, lengths = read_sequences(data, features, model.dtype, metadata.get("label"))
-    outputs = np.asarray(fr.predict(model, x, lengths), dtype=np.float64)
-    shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+    probabilities = fr.losses.softmax(fr.predict(model, x, lengths))
     rows = [
         {"row": n, "class": names[k], "probability": round(float(probabilities[n, k]), 6)}
         for n, k in enumerate(probabilities.argmax(axis=1))

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 from fastrnn.data import Dataset
 from fastrnn.estimators.base import RecurrentEstimator
 from fastrnn.estimators.inputs import Sequences, like_steps, per_step_targets, steps_of
+from fastrnn.losses import softmax
 
 
 class RNNClassifier(ClassifierMixin, RecurrentEstimator):
@@ -183,8 +184,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):
         ndarray of float64 (n, C); per step (n, T, C) or a list of arrays (T_n, C)
         """
         x, scores = self._outputs(X)
-        exponentials = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
-        return self._formed(x, exponentials / exponentials.sum(axis=1, keepdims=True))
+        return self._formed(x, softmax(scores))
 
     def predict(self, X: Any) -> Any:
         """Return labels.

@@ -2,7 +2,7 @@
 
 from fastrnn.losses.absolute_error import Huber, MeanAbsoluteError
 from fastrnn.losses.binary_cross_entropy import BinaryCrossEntropy
-from fastrnn.losses.cross_entropy import SoftmaxCrossEntropy
+from fastrnn.losses.cross_entropy import SoftmaxCrossEntropy, softmax
 from fastrnn.losses.loss import Loss, get
 from fastrnn.losses.quantile import QuantileLoss
 from fastrnn.losses.squared_error import MeanSquaredError
@@ -16,4 +16,5 @@ __all__ = [
     "QuantileLoss",
     "SoftmaxCrossEntropy",
     "get",
+    "softmax",
 ]

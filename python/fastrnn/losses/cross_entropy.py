@@ -13,6 +13,30 @@ from fastrnn._checks import FloatArray, any_float
 from fastrnn.losses.places import weights_of_places
 
 
+def softmax(scores: Any) -> NDArray[np.float64]:
+    """Return probabilities of classes: exp(score) over the sum of all (Bishop 2006, eq. 4.62).
+
+    Parameters
+    ----------
+    scores : ndarray, (..., C)
+
+    Returns
+    -------
+    ndarray of float64, (..., C)
+        From differences to the largest score, so that nothing overflows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrnn as fr
+    >>> fr.losses.softmax(np.array([1000.0, 1000.0])).tolist()
+    [0.5, 0.5]
+    """
+    exact = np.asarray(scores, np.float64)
+    exponentials = np.exp(exact - exact.max(axis=-1, keepdims=True, initial=-np.inf))
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
+
+
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy:
     """Mean of -log softmax(outputs)[target] (Bishop 2006, eq. 4.108, with its gradient p - t).

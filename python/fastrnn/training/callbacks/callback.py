@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -58,13 +59,14 @@ class Callback:
             raise ValueError(f"state of {type(self).__name__}: expected none, got {state}")
 
 
-class FactorCallback(Callback):
+class FactorCallback(Callback, ABC):
     """A callback that has a say in the learning rate.
 
     Before each step the `Trainer` sets the optimizer's learning rate to what it was at the start,
     times the factors of all of these.
     """
 
+    @abstractmethod
     def factor(self, step: int) -> float:
         """Return the factor after so many steps.
 
@@ -72,7 +74,6 @@ class FactorCallback(Callback):
         ----------
         step : int
         """
-        raise NotImplementedError
 
 
 class HistoryFunction(Callback):
