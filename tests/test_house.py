@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "_isa": {"_isa"},
     "plan": set(),
     "ops": {"_checks", "_isa", "_threads", "ops", "plan"},
-    "initializers": {"_checks"},
+    "initializers": {"_checks", "initializers"},
     "reference": {"reference_cells", "reference_options"},
     "reference_cells": {"reference_options"},
     "reference_options": set(),
